@@ -1,0 +1,1 @@
+"""Fused recurrent neural network kernels with head-wise (block-diagonal) recurrence."""

@@ -1,0 +1,1 @@
+"""Exact integer constraint satisfaction over finite domains."""
