@@ -1,0 +1,60 @@
+# make lab    set everything up and open JupyterLab on the first tutorial
+# make test   set everything up and run every check and test that needs no GPU
+# make help   the rest
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+# Where a GPU machine brings its own torch, the tests run with its Python and this path.
+SOURCE := solver:kernels:workbench
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test lint types test-gpu bench-solver bench-rnn fmt chromium clean
+
+help:  ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+lab: $(READY)  ## open JupyterLab on the first tutorial (ARGS="--no-browser --port 8888")
+	@$(BIN)/workbench lab $(ARGS)
+
+test: $(READY) lint types chromium  ## every check and test that needs no GPU
+	@$(BIN)/pytest $(ARGS)
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(READY)
+	@$(BIN)/mypy
+
+test-gpu:  ## the tests that need a CUDA device
+	@if [ -x $(BIN)/pytest ]; then $(BIN)/pytest -m gpu $(ARGS); \
+	else PYTHONPATH=$(SOURCE) $(PYTHON) -m pytest -m gpu $(ARGS) tests/rnnkernels; fi
+
+bench-solver: $(READY)  ## the solver against four others, over every problem file
+	@$(BIN)/python solver/benchmarks/bench_solver.py $(ARGS)
+
+bench-rnn:  ## the RNN kernels against cuDNN and PyTorch, on a CUDA device
+	@if [ -x $(BIN)/python ]; then $(BIN)/python kernels/benchmarks/bench_rnn.py $(ARGS); \
+	else PYTHONPATH=$(SOURCE) $(PYTHON) kernels/benchmarks/bench_rnn.py $(ARGS); fi
+
+fmt: $(READY)  ## format and mend what can be mended by itself
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+# Reinstalled when what is to be installed changed; a second run takes no time.
+$(READY): pyproject.toml constraints.txt
+	@sh .ci/check-python "$(PYTHON)"
+	@[ -x $(BIN)/python ] || { echo "creating $(VENV)"; "$(PYTHON)" -m venv $(VENV); }
+	@echo "installing flashclump and what it needs: a few minutes the first time"
+	@$(PIP) install -q -c constraints.txt -e ".[all]"
+	@touch $@
+
+# A browser for the tests: one that is here, else the distribution's, else Playwright's own.
+chromium: $(READY)
+	@sh .ci/find-chromium "$(BIN)"
+
+clean:  ## remove the environment and every cache
+	rm -rf $(VENV) .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
