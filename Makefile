@@ -43,6 +43,7 @@ bench-rnn:  ## the RNN kernels against cuDNN and PyTorch, on a CUDA device
 fmt: $(READY)  ## format and mend what can be mended by itself
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+	@$(BIN)/nbstripout notebooks/*.ipynb
 
 # Reinstalled when what is to be installed changed; a second run takes no time.
 $(READY): pyproject.toml constraints.txt

@@ -44,7 +44,7 @@ def test_an_unsupported_python_is_refused(version: str, tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_help_lists_every_documented_target() -> None:
     done = subprocess.run(
-        ["make", "--no-print-directory", "help"],  # noqa: S607 - make is looked up on purpose
+        ["make", "--no-print-directory", "help"],
         cwd=ROOT,
         capture_output=True,
         text=True,
