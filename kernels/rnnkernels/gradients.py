@@ -1,0 +1,109 @@
+"""What backward passes compute for all time steps at once: before and after their reverse loop.
+
+    before   R h_{t-1} of every step from the stored h, so that no gate has to be stored
+    after    dR_g = sum over b, t of dr_g h_{t-1}^T,    db_g = sum over b, t of dx_g or dr_g
+
+B batch, T steps, G gates, N heads, D head dim. `dx` (B, T, G, N, D) is the gradient of W x + b, and
+of R h too except for the cell's distinct gates, whose dr is kept apart in `distinct`
+(B, T, K, N, D), K = sum(cell.distinct), in the order of the gates (None if K is 0).
+Products accumulate in float32 (float64 for float64). Same inputs, same bits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rnnkernels.definition import Cell
+
+
+def previous_hidden(hidden: Tensor, initial: Tensor | None) -> Tensor:
+    """Return h_{t-1} (B, T, N, D) from h (B, T, N, D) and h_{-1} (B, N, D), zero if None."""
+    previous = torch.empty(hidden.shape, dtype=hidden.dtype, device=hidden.device)
+    previous[:, 1:] = hidden[:, :-1]
+    previous[:, 0] = 0 if initial is None else initial
+    return previous
+
+
+def recurrent_products(
+    hidden: Tensor, initial: Tensor | None, r: Tensor, *, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Return R h_{t-1} (B, T, G, N, D) for all steps, as batched products over the heads.
+
+    hidden (B, T, N, D) is h, initial (B, N, D) is h before the first step (zero if None),
+    r (G, N, D_out, D_in). `dtype` is that of the result: of the inputs if None, else it may be
+    float32.
+    """
+    B, T, N, D = hidden.shape
+    G = r.shape[0]
+    out = torch.empty((B, T, G, N, D), dtype=dtype or hidden.dtype, device=hidden.device)
+    # The h before row b T + t is row b T + t - 1, but for t = 0. Those rows are written again
+    # below, which costs less than a shifted copy of h.
+    rows = B * T
+    before, after = hidden.reshape(rows, N, D)[:-1], out.view(rows, G, N, D)[1:]
+    if rows > 1 and N == 1:
+        _multiply(before.view(1, -1, D), r.view(1, G * D, D).mT, after.view(1, -1, G * D))
+    elif rows > 1:
+        for gate in range(G):
+            _multiply(before.transpose(0, 1), r[gate].mT, after[:, gate].transpose(0, 1))
+    if initial is None:
+        out[:, 0] = 0
+    else:
+        for gate in range(G):
+            first = torch.empty((N, B, D), dtype=out.dtype, device=out.device)
+            _multiply(initial.transpose(0, 1), r[gate].mT, first)
+            out[:, 0, gate] = first.transpose(0, 1)
+    return out
+
+
+def recurrent_gradient(
+    cell: Cell, dx: Tensor, distinct: Tensor | None, hidden: Tensor, initial: Tensor | None
+) -> Tensor:
+    """Return dR (G, N, D_out, D_in), in the type of dx.
+
+    dx and distinct as at the top of this file, hidden (B, T, N, D) is h, initial (B, N, D) or None.
+    """
+    B, T, G, N, D = dx.shape
+    previous = previous_hidden(hidden, initial).view(B * T, N, D).transpose(0, 1)
+    wide = torch.float64 if dx.dtype == torch.float64 else torch.float32
+    dr = torch.empty((G, N, D, D), dtype=wide, device=dx.device)
+    if N == 1 and distinct is None:
+        _multiply(dx.view(1, B * T, G * D).mT, previous, dr.view(1, G * D, D))
+        return dr.to(dx.dtype)
+    for gate in range(G):
+        source = _recurrent(cell, gate, dx, distinct).flatten(0, 1)
+        _multiply(source.permute(1, 2, 0), previous, dr[gate])
+    return dr.to(dx.dtype)
+
+
+def bias_gradient(cell: Cell, dx: Tensor, distinct: Tensor | None) -> Tensor:
+    """Return db (biases, N, D), in the type of dx: a row per gate, then the recurrent rows."""
+    wide = torch.float64 if dx.dtype == torch.float64 else torch.float32
+    rows = [dx.sum((0, 1), dtype=wide)]
+    for name in cell.recurrent_bias:
+        source = _recurrent(cell, cell.gates.index(name), dx, distinct)
+        rows.append(source.sum((0, 1), dtype=wide).unsqueeze(0))
+    return torch.cat(rows).to(dx.dtype)
+
+
+def _recurrent(cell: Cell, gate: int, dx: Tensor, distinct: Tensor | None) -> Tensor:
+    """Return dr (B, T, N, D) of one gate."""
+    if not cell.distinct[gate]:
+        return dx[:, :, gate]
+    if distinct is None:
+        raise ValueError(f"gate {cell.gates[gate]} of {cell.name} has a dr of its own: expected it")
+    return distinct[:, :, sum(cell.distinct[:gate])]
+
+
+def _multiply(a: Tensor, b: Tensor, out: Tensor) -> None:
+    """Write a @ b, batched, into `out`, whose type may be wider; sums are float32 or wider."""
+    if out.dtype == a.dtype:
+        torch.bmm(a, b, out=out)
+    elif a.is_cuda:
+        torch.bmm(a, b, out_dtype=out.dtype, out=out)
+    else:  # the CPU has no product with a wider result
+        torch.bmm(a.to(out.dtype), b.to(out.dtype), out=out)
