@@ -1,1 +1,28 @@
 """Fused recurrent neural network kernels with head-wise (block-diagonal) recurrence."""
+
+from rnnkernels.api import rnn
+from rnnkernels.cells import CELLS
+from rnnkernels.definition import Cell, cell
+from rnnkernels.errors import (
+    ArgumentError,
+    CellError,
+    CompileError,
+    DerivativeError,
+    RnnError,
+    UnsupportedError,
+)
+from rnnkernels.registry import available
+
+__all__ = [
+    "CELLS",
+    "ArgumentError",
+    "Cell",
+    "CellError",
+    "CompileError",
+    "DerivativeError",
+    "RnnError",
+    "UnsupportedError",
+    "available",
+    "cell",
+    "rnn",
+]

@@ -60,16 +60,24 @@ class Cell:
     gates: tuple[str, ...]
     states: tuple[str, ...]  # the first is h, the one that R multiplies
     recurrent_bias: tuple[str, ...]  # gates with a bias inside R h + b; its rows of b come last
+    parameters: tuple[str, ...]  # learned numbers per unit that the equations read; rows of b
     forward: Graph = field(repr=False)  # (x, r, s) -> new states
     backward: Graph = field(repr=False)  # (x, r, s, d) -> dx, dr per gate, ds per state
+    key: str  # digest of all but the name: stable across processes
+    kernel_key: str  # key of the cell that the backends run: without parameters
 
     def __hash__(self) -> int:
         return hash(self.key)
 
     @property
     def biases(self) -> int:
-        """Rows of b: one per gate, then one per gate in `recurrent_bias`."""
+        """Rows of b that are biases: one per gate, then one per gate in `recurrent_bias`."""
         return len(self.gates) + len(self.recurrent_bias)
+
+    @property
+    def bias_rows(self) -> int:
+        """Rows of b in the public call: the biases, then the parameters."""
+        return self.biases + len(self.parameters)
 
     @cached_property
     def recurrent_row(self) -> tuple[int | None, ...]:
@@ -89,11 +97,15 @@ class Cell:
         read = self.forward.reads("s") | self.backward.reads("s")
         return tuple(k in read for k in range(len(self.states)))
 
-    @cached_property
-    def key(self) -> str:
-        """Name and a digest of the structure: stable across processes, equal for equal cells."""
-        structure = repr((self.gates, self.states, self.recurrent_bias, self.forward))
-        return f"cell_{hashlib.sha256(structure.encode()).hexdigest()[:16]}"
+
+_KERNEL_CELLS: dict[str, Cell] = {}  # every defined cell as the backends run it
+
+
+def by_key(key: str) -> Cell:
+    """Return the cell, as the backends run it, of this `kernel_key`."""
+    if key not in _KERNEL_CELLS:
+        raise CellError(f"no cell of key {key!r} is defined here; define it before it is used")
+    return _KERNEL_CELLS[key]
 
 
 def cell(
@@ -101,12 +113,15 @@ def cell(
     gates: tuple[str, ...],
     states: tuple[str, ...],
     recurrent_bias: tuple[str, ...] = (),
+    parameters: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Value | tuple[Value, ...]]], Cell]:
     """Define a recurrent cell from its pointwise equations.
 
     The decorated function takes `x` (W x + b of each gate), `r` (R h of each gate, plus the bias of
     the gates in `recurrent_bias`) and `s` (the previous states) and returns the new states in the
-    order of `states`, h first. Raises CellError for a mistake in the definition.
+    order of `states`, h first. With `parameters` it takes a fourth argument `p`, learned numbers
+    per unit (peepholes, say), which the call reads from the last rows of b.
+    Raises CellError for a mistake in the definition.
     """
     _check_names("gate", gates)
     _check_names("state", states)
@@ -114,15 +129,47 @@ def cell(
         if gate not in gates:
             raise CellError(f"recurrent_bias {gate!r} is no gate; gates: {', '.join(gates)}")
     _check_unique("recurrent_bias", recurrent_bias)
+    if parameters:
+        _check_names("parameter", parameters)
 
     def define(equations: Callable[..., Value | tuple[Value, ...]]) -> Cell:
         name = getattr(equations, "__name__", "cell")
-        forward = _trace(name, equations, gates, states)
-        _check_used(name, forward, gates, states)
-        backward = derivative(forward, len(gates), len(states))
-        return Cell(name, gates, states, recurrent_bias, forward, backward)
+        forward = _trace(name, equations, gates, states, parameters)
+        _check_used(name, forward, gates, (*states, *parameters))
+        found = _build(name, gates, states, recurrent_bias, parameters, forward)
+        _KERNEL_CELLS[found.kernel_key] = _build(
+            name, gates, (*states, *(f"p.{p}" for p in parameters)), recurrent_bias, (), forward
+        )
+        return found
 
     return define
+
+
+def _build(  # noqa: PLR0917 - the fields of Cell in their order
+    name: str,
+    gates: tuple[str, ...],
+    states: tuple[str, ...],
+    recurrent_bias: tuple[str, ...],
+    parameters: tuple[str, ...],
+    forward: Graph,
+) -> Cell:
+    """Return the cell with its derivative and keys; graphs carry parameters as constant states."""
+
+    def key(*parts: object) -> str:
+        return f"cell_{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"
+
+    carried = (*states, *(f"p.{p}" for p in parameters))
+    return Cell(
+        name,
+        gates,
+        states,
+        recurrent_bias,
+        parameters,
+        forward,
+        derivative(forward, len(gates), len(carried)),
+        key(gates, states, recurrent_bias, parameters, forward),
+        key(gates, carried, recurrent_bias, (), forward),
+    )
 
 
 def _trace(
@@ -130,22 +177,26 @@ def _trace(
     equations: Callable[..., Value | tuple[Value, ...]],
     gates: tuple[str, ...],
     states: tuple[str, ...],
+    parameters: tuple[str, ...],
 ) -> Graph:
     tape = Tape()
 
-    def inputs(kind: str, meaning: str, names: tuple[str, ...]) -> Inputs:
-        values = {key: Value(tape, tape.input(kind, k)) for k, key in enumerate(names)}
-        return Inputs(kind, meaning, values)
+    def inputs(kind: str, meaning: str, names: tuple[str, ...], *, first: int = 0) -> Inputs:
+        values = {key: Value(tape, tape.input(kind, first + k)) for k, key in enumerate(names)}
+        return Inputs("p" if first else kind, meaning, values)
 
-    arguments = inputs("x", "gate", gates), inputs("r", "gate", gates), inputs("s", "state", states)
+    arguments = [inputs("x", "gate", gates), inputs("r", "gate", gates)]
+    arguments.append(inputs("s", "state", states))
+    if parameters:
+        arguments.append(inputs("s", "parameter", parameters, first=len(states)))
     try:
         result = _with_vocabulary(name, equations)(*arguments)
     except CellError as error:
         raise CellError(f"cell {name}: {error}") from None
     except TypeError as error:
         raise CellError(
-            f"cell {name}: {error}; expected a function of (x, r, s) that uses + - * / ** and "
-            f"{', '.join(VOCABULARY)}"
+            f"cell {name}: {error}; expected a function of "
+            f"(x, r, s{', p' if parameters else ''}) that uses + - * / ** {', '.join(VOCABULARY)}"
         ) from error
     new: object = (result,) if isinstance(result, Value) else result
     if not isinstance(new, tuple | list) or len(new) != len(states):
@@ -156,7 +207,8 @@ def _trace(
     for state, value in zip(states, new, strict=True):
         if not isinstance(value, Value):
             raise CellError(f"cell {name}: state {state}: expected a traced value, got {value!r}")
-    return tape.graph([value.node for value in new])
+    constant = [tape.input("s", len(states) + k) for k in range(len(parameters))]
+    return tape.graph([value.node for value in new] + constant)
 
 
 def _with_vocabulary(
@@ -209,4 +261,4 @@ def _check_used(name: str, forward: Graph, gates: tuple[str, ...], states: tuple
     read = forward.reads("s")
     idle = [state for k, state in enumerate(states) if k and k not in read]
     if idle:
-        raise CellError(f"cell {name}: the previous state {', '.join(idle)} is never used")
+        raise CellError(f"cell {name}: {', '.join(idle)} of the previous states is never used")

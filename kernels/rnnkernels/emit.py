@@ -15,6 +15,8 @@ from rnnkernels.trace import INPUTS, Graph, Node
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from torch import Tensor
+
     from rnnkernels.definition import Cell
 
 _INFIX = {"add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "neg": "-{0}"}
@@ -282,8 +284,8 @@ def _python_function(
 
 
 @lru_cache(maxsize=256)
-def torch_functions(cell: Cell) -> tuple[Callable[..., tuple[object, ...]], ...]:
+def torch_functions(cell: Cell) -> tuple[Callable[..., tuple[Tensor, ...]], ...]:
     """Return the PyTorch `cell_forward` and `cell_backward` of a cell, ready to call."""
-    scope: dict[str, Callable[..., tuple[object, ...]]] = {}
+    scope: dict[str, Callable[..., tuple[Tensor, ...]]] = {}
     exec(compile(torch_source(cell), f"<{cell.key}>", "exec"), scope)  # noqa: S102 - our own text
     return scope["cell_forward"], scope["cell_backward"]

@@ -5,9 +5,15 @@ A backend is a module with the functions of `Backend`. To add one: its module, a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import importlib
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Protocol, cast
+
+from rnnkernels.errors import ArgumentError, UnsupportedError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from rnnkernels.problem import Problem
@@ -22,8 +28,16 @@ class Backend(Protocol):
 
     name: str
 
+    def missing(self) -> str | None:
+        """Return why the backend runs nowhere on this machine, or None if it can run."""
+        ...
+
     def unsupported(self, problem: Problem) -> str | None:
         """Return why this problem cannot run here and what would work, or None if it can."""
+        ...
+
+    def saved_like(self, problem: Problem) -> list[tuple[tuple[int, ...], torch.dtype]]:
+        """Return shape and dtype of each tensor that forward keeps when a gradient is needed."""
         ...
 
     def forward(  # noqa: PLR0917 - one order for every backend
@@ -54,3 +68,72 @@ class Backend(Protocol):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Return dwx, dr, db and dinitial (None without an initial state)."""
         ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One backend: where its module is and what it is good for."""
+
+    name: str
+    module: str
+    summary: str
+
+
+# In the order in which `auto` prefers them.
+BACKENDS: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry("cuda", "rnnkernels.cuda.backend", "one persistent kernel, strategy by shape"),
+        Entry("triton", "rnnkernels.triton.backend", "one persistent kernel for small head sizes"),
+        Entry("alternating", "rnnkernels.alternating", "GEMM and pointwise per step, CUDA graph"),
+        Entry("reference", "rnnkernels.reference", "loop in PyTorch, any dtype, any device"),
+    )
+}
+CHOICES = ("auto", *BACKENDS)
+
+
+@cache
+def _load(entry: Entry) -> Backend | str:
+    """Return the backend's module, or why it cannot run on this machine."""
+    try:
+        module = cast("Backend", importlib.import_module(entry.module))
+    except ImportError as error:
+        return f"{entry.module} cannot be imported here: {error}"
+    return module.missing() or module
+
+
+def available() -> dict[str, str | None]:
+    """Return each backend's name with None if it runs on this machine, else why it does not."""
+    loaded = {name: _load(entry) for name, entry in BACKENDS.items()}
+    return {name: state if isinstance(state, str) else None for name, state in loaded.items()}
+
+
+def obstacle(name: str, problem: Problem) -> str | None:
+    """Return why this backend cannot run this problem, or None if it can."""
+    backend = _load(BACKENDS[name])
+    return backend if isinstance(backend, str) else backend.unsupported(problem)
+
+
+def check_name(name: str) -> None:
+    """Raise ArgumentError unless this is "auto" or the name of a backend."""
+    if name not in CHOICES:
+        raise ArgumentError(f"unknown backend {name!r}; known: {', '.join(CHOICES)}")
+
+
+def select(name: str, problem: Problem) -> Backend:
+    """Return the backend of this name, or for "auto" the first that can run the problem.
+
+    Raises ArgumentError for an unknown name and UnsupportedError, naming what would work, if the
+    named backend cannot run the problem: another one is never taken instead.
+    """
+    check_name(name)
+    for candidate in BACKENDS if name == "auto" else (name,):
+        if obstacle(candidate, problem) is None:
+            return cast("Backend", _load(BACKENDS[candidate]))
+    works = [other for other in BACKENDS if obstacle(other, problem) is None]
+    if name == "auto":
+        raise UnsupportedError(f"no backend runs this call: {obstacle('reference', problem)}")
+    raise UnsupportedError(
+        f"backend {name!r} cannot run this call: {obstacle(name, problem)}; "
+        f"these can: {', '.join(works) or 'none'}"
+    )
