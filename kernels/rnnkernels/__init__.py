@@ -11,15 +11,21 @@ from rnnkernels.errors import (
     RnnError,
     UnsupportedError,
 )
+from rnnkernels.modules import GRU, LSTM, SLSTM, Elman, Recurrent
 from rnnkernels.registry import available
 
 __all__ = [
     "CELLS",
+    "GRU",
+    "LSTM",
+    "SLSTM",
     "ArgumentError",
     "Cell",
     "CellError",
     "CompileError",
     "DerivativeError",
+    "Elman",
+    "Recurrent",
     "RnnError",
     "UnsupportedError",
     "available",

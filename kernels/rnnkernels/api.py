@@ -66,7 +66,7 @@ def rnn(
     B, T, _, N, D = wx.shape
     if b is None:
         b = wx.new_zeros(found.bias_rows, N, D)
-    counted = None if lengths is None else _lengths(lengths, B, T, wx.device)
+    counted = None if lengths is None else check_lengths(lengths, B, T, wx.device)
     visible = len(found.states)
     if found.parameters:
         # Backends know no parameters: each travels as one more state that never changes.
@@ -132,8 +132,8 @@ def _check_like(name: str, given: Tensor, wx: Tensor, shape: tuple[int, ...], la
         raise ArgumentError(f"{name}: expected device {wx.device} as wx has, got {given.device}")
 
 
-def _lengths(lengths: Tensor | Sequence[int], B: int, T: int, device: torch.device) -> Tensor:
-    """Return lengths as int32 on the device; values are checked where that needs no waiting."""
+def check_lengths(lengths: Tensor | Sequence[int], B: int, T: int, device: torch.device) -> Tensor:
+    """Return lengths (B,) as int32 on the device; their values are checked if they are on a CPU."""
     counts = torch.as_tensor(lengths)
     if counts.shape != (B,) or counts.dtype.is_floating_point or counts.dtype.is_complex:
         raise ArgumentError(

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 
 from rnnkernels.derive import derivative
 from rnnkernels.errors import CellError
-from rnnkernels.trace import VOCABULARY, Graph, Tape, Value
+from rnnkernels.graph import Graph, Tape
+from rnnkernels.trace import VOCABULARY, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +69,11 @@ class Cell:
 
     def __hash__(self) -> int:
         return hash(self.key)
+
+    def __reduce__(self) -> tuple[Callable[..., Cell], tuple[object, ...]]:
+        """Travel between processes as the equations, so that the receiver knows the cell too."""
+        parts = (self.name, self.gates, self.states, self.recurrent_bias, self.parameters)
+        return _define, (*parts, self.forward)
 
     @property
     def biases(self) -> int:
@@ -136,13 +142,25 @@ def cell(
         name = getattr(equations, "__name__", "cell")
         forward = _trace(name, equations, gates, states, parameters)
         _check_used(name, forward, gates, (*states, *parameters))
-        found = _build(name, gates, states, recurrent_bias, parameters, forward)
-        _KERNEL_CELLS[found.kernel_key] = _build(
-            name, gates, (*states, *(f"p.{p}" for p in parameters)), recurrent_bias, (), forward
-        )
-        return found
+        return _define(name, gates, states, recurrent_bias, parameters, forward)
 
     return define
+
+
+def _define(  # noqa: PLR0917 - the fields of Cell in their order
+    name: str,
+    gates: tuple[str, ...],
+    states: tuple[str, ...],
+    recurrent_bias: tuple[str, ...],
+    parameters: tuple[str, ...],
+    forward: Graph,
+) -> Cell:
+    """Return the cell; the one without parameters is what `by_key` finds."""
+    found = _build(name, gates, states, recurrent_bias, parameters, forward)
+    carried = (*states, *(f"p.{parameter}" for parameter in parameters))
+    kernel = _build(name, gates, carried, recurrent_bias, (), forward)
+    _KERNEL_CELLS.setdefault(found.kernel_key, kernel)
+    return found
 
 
 def _build(  # noqa: PLR0917 - the fields of Cell in their order

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rnnkernels.trace import INPUTS, Graph, Tape, Value, sigmoid, where
+from rnnkernels.graph import INPUTS, Graph, Tape
+from rnnkernels.trace import Value, sigmoid, where
 
 # Each rule: (adjoint of the result, the result, arguments...) -> adjoint of each argument.
 Rule = Callable[..., tuple[Value | float, ...]]

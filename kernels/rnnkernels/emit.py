@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from rnnkernels.trace import INPUTS, Graph, Node
+from rnnkernels.graph import INPUTS, Graph, Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
