@@ -82,7 +82,8 @@ def slstm(x: Inputs, r: Inputs, s: Inputs) -> tuple[Value, ...]:
     a, b = exp(decay - m), exp(i - m)
     z = tanh(x.z + r.z)
     c, n = a * s.c + b * z, a * s.n + b
-    mean = where(n > _VANISHED, c / maximum(n, _VANISHED), z)
+    vanished = abs(n) <= _VANISHED
+    mean = where(vanished, z, c / where(vanished, 1.0, n))
     return sigmoid(x.o + r.o) * mean, c, n, m
 
 

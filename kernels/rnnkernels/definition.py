@@ -141,7 +141,8 @@ def cell(
     def define(equations: Callable[..., Value | tuple[Value, ...]]) -> Cell:
         name = getattr(equations, "__name__", "cell")
         forward = _trace(name, equations, gates, states, parameters)
-        _check_used(name, forward, gates, (*states, *parameters))
+        carried = (*states, *(f"p.{parameter}" for parameter in parameters))
+        _check_used(name, forward, gates, carried, len(states))
         return _define(name, gates, states, recurrent_bias, parameters, forward)
 
     return define
@@ -269,14 +270,18 @@ def _check_names(what: str, names: object) -> None:
     _check_unique(what, names)
 
 
-def _check_used(name: str, forward: Graph, gates: tuple[str, ...], states: tuple[str, ...]) -> None:
-    used = forward.reads("x") | forward.reads("r")
+def _check_used(
+    name: str, forward: Graph, gates: tuple[str, ...], states: tuple[str, ...], new: int
+) -> None:
+    """Check that the first `new` outputs, the new states, use every gate and state."""
+    shown = forward.pruned(new)
+    used = shown.reads("x") | shown.reads("r")
     idle = [gate for k, gate in enumerate(gates) if k not in used]
     if idle:
         raise CellError(f"cell {name}: gate {', '.join(idle)} is never used by a new state")
-    if not forward.reads("r"):
+    if not shown.reads("r"):
         raise CellError(f"cell {name}: no gate reads r (R h), so nothing is recurrent")
-    read = forward.reads("s")
+    read = shown.reads("s")
     idle = [state for k, state in enumerate(states) if k and k not in read]
     if idle:
         raise CellError(f"cell {name}: {', '.join(idle)} of the previous states is never used")

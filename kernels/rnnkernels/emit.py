@@ -146,14 +146,18 @@ class Dialect:
     assign: str  # of {0} (the name) and {1} (the expression)
 
 
+def _number(value: float) -> str:
+    return repr(value) if value >= 0 else f"({value!r})"
+
+
 _CUDA_DIALECT = Dialect(
     CUDA,
     read=lambda kind, k: f"{'dout' if kind == 'd' else kind}[{k}]",
-    literal=lambda value: f"{value!r}f",
+    literal=lambda value: f"{value!r}f" if value >= 0 else f"(-{-value!r}f)",
     assign="const float {0} = {1};",
 )
-_TRITON_DIALECT = Dialect(TRITON, lambda kind, k: f"{kind}{k}", repr, "{0} = {1}")
-_TORCH_DIALECT = Dialect(TORCH, lambda kind, k: f"{kind}{k}", repr, "{0} = {1}")
+_TRITON_DIALECT = Dialect(TRITON, lambda kind, k: f"{kind}{k}", _number, "{0} = {1}")
+_TORCH_DIALECT = Dialect(TORCH, lambda kind, k: f"{kind}{k}", _number, "{0} = {1}")
 
 
 def _body(graph: Graph, dialect: Dialect) -> tuple[list[str], list[str]]:
@@ -179,9 +183,7 @@ def _operands(graph: Graph, node: Node, names: list[str], dialect: Dialect) -> l
     operands = []
     for arg in node.args:
         constant = graph.nodes[arg].op == "const"
-        if constant and names[arg].startswith("-"):
-            operands.append(f"({names[arg]})")
-        elif constant and dialect is _TORCH_DIALECT and node.op in {"maximum", "minimum"}:
+        if constant and dialect is _TORCH_DIALECT and node.op in {"maximum", "minimum"}:
             operands.append(f"torch.full_like(s0, {names[arg]})")  # they take tensors only
         else:
             operands.append(names[arg])

@@ -68,6 +68,10 @@ class Graph:
         """Positions of the inputs of this kind ("x", "r", "s" or "d") that the graph reads."""
         return frozenset(node.index for node in self.nodes if node.op == kind)
 
+    def pruned(self, count: int) -> Graph:
+        """Return the graph of the first outputs alone."""
+        return _live(self.nodes, self.outputs[:count])
+
 
 class Tape:
     """A growing graph in which equal expressions share one node."""
@@ -168,13 +172,18 @@ class Tape:
 
     def graph(self, outputs: Sequence[int]) -> Graph:
         """Return what the outputs need, renumbered; the rest is dead code."""
-        live = set(outputs)
-        for position in range(len(self.nodes) - 1, -1, -1):
-            if position in live:
-                live.update(self.nodes[position].args)
-        order = {old: new for new, old in enumerate(sorted(live))}
-        nodes = [self.nodes[old] for old in sorted(live)]
-        return Graph(
-            tuple(Node(n.op, tuple(order[a] for a in n.args), n.index, n.value) for n in nodes),
-            tuple(order[output] for output in outputs),
-        )
+        return _live(self.nodes, outputs)
+
+
+def _live(nodes: Sequence[Node], outputs: Sequence[int]) -> Graph:
+    """Return the graph of these outputs, without the nodes they do not need."""
+    live = set(outputs)
+    for position in range(len(nodes) - 1, -1, -1):
+        if position in live:
+            live.update(nodes[position].args)
+    order = {old: new for new, old in enumerate(sorted(live))}
+    kept = (nodes[old] for old in sorted(live))
+    return Graph(
+        tuple(Node(n.op, tuple(order[a] for a in n.args), n.index, n.value) for n in kept),
+        tuple(order[output] for output in outputs),
+    )

@@ -304,3 +304,8 @@ class Elman(Recurrent):
             raise ArgumentError(f"nonlinearity: expected tanh or relu, got {nonlinearity!r}")
         super().__init__(*sizes, cell=cells[nonlinearity], **options)
         self.nonlinearity = nonlinearity
+
+    def extra_repr(self) -> str:
+        """Return the options that are not the default."""
+        text = super().extra_repr()
+        return text if self.nonlinearity == "tanh" else f"{text}, nonlinearity=relu"

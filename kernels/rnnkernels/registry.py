@@ -89,7 +89,6 @@ BACKENDS: dict[str, Entry] = {
         Entry("reference", "rnnkernels.reference", "loop in PyTorch, any dtype, any device"),
     )
 }
-CHOICES = ("auto", *BACKENDS)
 
 
 @cache
@@ -116,8 +115,8 @@ def obstacle(name: str, problem: Problem) -> str | None:
 
 def check_name(name: str) -> None:
     """Raise ArgumentError unless this is "auto" or the name of a backend."""
-    if name not in CHOICES:
-        raise ArgumentError(f"unknown backend {name!r}; known: {', '.join(CHOICES)}")
+    if name not in BACKENDS and name != "auto":
+        raise ArgumentError(f"unknown backend {name!r}; known: {', '.join(('auto', *BACKENDS))}")
 
 
 def select(name: str, problem: Problem) -> Backend:
