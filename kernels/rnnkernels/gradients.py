@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from rnnkernels.definition import Cell
 
 
+def multiply(a: Tensor, b: Tensor, out: Tensor) -> None:
+    """Write a @ b, batched, into `out`, whose type may be wider; sums are float32 or wider."""
+    if out.dtype == a.dtype:
+        torch.bmm(a, b, out=out)
+    elif a.is_cuda:
+        torch.bmm(a, b, out_dtype=out.dtype, out=out)
+    else:  # the CPU has no product with a wider result
+        torch.bmm(a.to(out.dtype), b.to(out.dtype), out=out)
+
+
 def previous_hidden(hidden: Tensor, initial: Tensor | None) -> Tensor:
     """Return h_{t-1} (B, T, N, D) from h (B, T, N, D) and h_{-1} (B, N, D), zero if None."""
     previous = torch.empty(hidden.shape, dtype=hidden.dtype, device=hidden.device)
@@ -46,16 +56,16 @@ def recurrent_products(
     rows = B * T
     before, after = hidden.reshape(rows, N, D)[:-1], out.view(rows, G, N, D)[1:]
     if rows > 1 and N == 1:
-        _multiply(before.view(1, -1, D), r.view(1, G * D, D).mT, after.view(1, -1, G * D))
+        multiply(before.view(1, -1, D), r.view(1, G * D, D).mT, after.view(1, -1, G * D))
     elif rows > 1:
         for gate in range(G):
-            _multiply(before.transpose(0, 1), r[gate].mT, after[:, gate].transpose(0, 1))
+            multiply(before.transpose(0, 1), r[gate].mT, after[:, gate].transpose(0, 1))
     if initial is None:
         out[:, 0] = 0
     else:
         for gate in range(G):
             first = torch.empty((N, B, D), dtype=out.dtype, device=out.device)
-            _multiply(initial.transpose(0, 1), r[gate].mT, first)
+            multiply(initial.transpose(0, 1), r[gate].mT, first)
             out[:, 0, gate] = first.transpose(0, 1)
     return out
 
@@ -72,11 +82,11 @@ def recurrent_gradient(
     wide = torch.float64 if dx.dtype == torch.float64 else torch.float32
     dr = torch.empty((G, N, D, D), dtype=wide, device=dx.device)
     if N == 1 and distinct is None:
-        _multiply(dx.view(1, B * T, G * D).mT, previous, dr.view(1, G * D, D))
+        multiply(dx.view(1, B * T, G * D).mT, previous, dr.view(1, G * D, D))
         return dr.to(dx.dtype)
     for gate in range(G):
         source = _recurrent(cell, gate, dx, distinct).flatten(0, 1)
-        _multiply(source.permute(1, 2, 0), previous, dr[gate])
+        multiply(source.permute(1, 2, 0), previous, dr[gate])
     return dr.to(dx.dtype)
 
 
@@ -97,13 +107,3 @@ def _recurrent(cell: Cell, gate: int, dx: Tensor, distinct: Tensor | None) -> Te
     if distinct is None:
         raise ValueError(f"gate {cell.gates[gate]} of {cell.name} has a dr of its own: expected it")
     return distinct[:, :, sum(cell.distinct[:gate])]
-
-
-def _multiply(a: Tensor, b: Tensor, out: Tensor) -> None:
-    """Write a @ b, batched, into `out`, whose type may be wider; sums are float32 or wider."""
-    if out.dtype == a.dtype:
-        torch.bmm(a, b, out=out)
-    elif a.is_cuda:
-        torch.bmm(a, b, out_dtype=out.dtype, out=out)
-    else:  # the CPU has no product with a wider result
-        torch.bmm(a.to(out.dtype), b.to(out.dtype), out=out)

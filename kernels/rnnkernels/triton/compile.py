@@ -1,0 +1,189 @@
+"""From a Triton function to a loaded kernel, and its launch, without a compiler on the machine.
+
+Triton builds cubins with the assembler it brings along, but its own launcher wants a C compiler.
+So kernels are launched here through the CUDA driver.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import subprocess
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from rnnkernels.errors import CompileError, UnsupportedError
+from rnnkernels.triton.template import kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from rnnkernels.definition import Cell
+
+_TYPES = {
+    torch.bfloat16: "*bf16",
+    torch.float16: "*fp16",
+    torch.float32: "*fp32",
+    torch.int32: "*i32",
+    torch.int64: "*i64",
+}
+
+
+@dataclass(frozen=True)
+class Build:
+    """One kernel to compile: a cell's template, its argument types, its constants, its warps.
+
+    `pointers` maps pointer arguments to their element types, `scalars` are the int32 arguments.
+    """
+
+    cell: Cell
+    template: str
+    pointers: tuple[tuple[str, torch.dtype], ...]
+    scalars: tuple[str, ...]
+    constants: tuple[tuple[str, Any], ...]
+    warps: int
+
+    @property
+    def signature(self) -> dict[str, str]:
+        """Triton's type of each argument, in the order of the template."""
+        found = {name: _TYPES[dtype] for name, dtype in self.pointers}
+        found |= dict.fromkeys(self.scalars, "i32")
+        return found | {name: "constexpr" for name, _ in self.constants}
+
+
+@lru_cache(maxsize=1024)
+def cubin(build: Build, capability: tuple[int, int]) -> Any:
+    """Return Triton's compiled kernel (`.asm["cubin"]`, `.metadata`); no GPU is needed.
+
+    Triton keeps results on disk by source, options and version. Raises CompileError.
+    """
+    # Allocations start at multiples of 16 bytes, which lets loads be 16 bytes wide.
+    aligned = {(k,): [["tt.divisibility", 16]] for k in range(len(build.pointers))}
+    source = ASTSource(
+        kernel(build.cell, build.template), build.signature, dict(build.constants), aligned
+    )
+    target = GPUTarget("cuda", 10 * capability[0] + capability[1], 32)
+    try:
+        return triton.compile(source, target, {"num_warps": build.warps, "num_stages": 1})
+    except Exception as error:
+        raise CompileError(
+            f"{build.template} of cell {build.cell.name} does not compile for "
+            f"sm_{target.arch} with {dict(build.constants)}: {error}"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a compiled kernel takes: registers and spilled bytes a thread, shared bytes a block."""
+
+    registers: int
+    spilled: int
+    shared: int
+
+
+def usage(build: Build, capability: tuple[int, int], folder: Path) -> Usage:
+    """Return the resources of a kernel; `folder` takes the cubin for the tool that reads it."""
+    compiled = cubin(build, capability)
+    path = folder / "kernel.cubin"
+    path.write_bytes(compiled.asm["cubin"])
+    tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+    report = subprocess.run(
+        [tool, "-res-usage", path], check=True, capture_output=True, text=True
+    ).stdout
+    numbers = {key: int(n) for key, n in re.findall(r"(REG|STACK|LOCAL):(\d+)", report)}
+    return Usage(numbers["REG"], numbers["STACK"] + numbers["LOCAL"], compiled.metadata.shared)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A kernel in a GPU's memory, ready to launch."""
+
+    handle: Any
+    warps: int
+    shared: int
+    pointers: int
+    types: tuple[Any, ...]
+
+    def __call__(self, programs: int, *arguments: Tensor | int | None) -> None:
+        """Launch on the current stream of the current device; a tensor of None is never read."""
+        from cuda.bindings import driver  # noqa: PLC0415 - not on every machine
+
+        values = [0 if a is None else a if isinstance(a, int) else a.data_ptr() for a in arguments]
+        if any(address % 16 for address in values[: self.pointers]):
+            raise ValueError("kernel arguments: expected addresses that are multiples of 16 bytes")
+        # Triton adds two pointers to scratch memory, which these kernels do not use.
+        packed = ((*values, 0, 0), self.types)
+        stream = driver.CUstream(torch.cuda.current_stream().cuda_stream)
+        block = 32 * self.warps
+        (status,) = driver.cuLaunchKernel(
+            self.handle, programs, 1, 1, block, 1, 1, self.shared, stream, packed, 0
+        )
+        _check(status, "launch")
+
+
+def shared_memory(device: int | torch.device) -> int:
+    """Return the bytes of shared memory that one program can have."""
+    properties = torch.cuda.get_device_properties(device)
+    return int(properties.shared_memory_per_block_optin)  # type: ignore[attr-defined]
+
+
+@lru_cache(maxsize=1024)
+def loaded(build: Build, device: int) -> Loaded:
+    """Compile if need be, and load on a device. Raises CompileError, UnsupportedError."""
+    from cuda.bindings import driver  # noqa: PLC0415 - not on every machine
+
+    compiled = cubin(build, torch.cuda.get_device_capability(device))
+    shared, room = compiled.metadata.shared, shared_memory(device)
+    if shared > room:
+        raise UnsupportedError(
+            f"{build.template} needs {shared:,} B of shared memory, this GPU has {room:,} B; "
+            'use backend="alternating"'
+        )
+    torch.cuda.current_stream(device)  # PyTorch's context is the one to load into
+    status, library = driver.cuLibraryLoadData(compiled.asm["cubin"], [], [], 0, [], [], 0)
+    _check(status, "load")
+    status, handle = driver.cuLibraryGetKernel(library, compiled.metadata.name.encode())
+    _check(status, "find the kernel")
+    wanted = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    (status,) = driver.cuKernelSetAttribute(wanted, shared, handle, driver.CUdevice(device))
+    _check(status, "reserve shared memory")
+    pointers, scalars = len(build.pointers), len(build.scalars)
+    types = (ctypes.c_void_p,) * pointers + (ctypes.c_int32,) * scalars + (ctypes.c_void_p,) * 2
+    function = driver.CUfunction(int(handle))
+    return Loaded(function, build.warps, shared, pointers, types)
+
+
+def run(
+    build: Build, device: torch.device, programs: int, arguments: Mapping[str, Tensor | int | None]
+) -> None:
+    """Launch a kernel, by argument names; on the CPU through Triton's interpreter."""
+    names = [*(name for name, _ in build.pointers), *build.scalars]
+    if device.type == "cpu":
+        standin = torch.zeros(1, device=device)
+        given = {name: standin if arguments[name] is None else arguments[name] for name in names}
+        kernel(build.cell, build.template)[programs,](**given, **dict(build.constants))
+        return
+    loaded(build, device.index)(programs, *(arguments[name] for name in names))
+
+
+def aligned(tensor: Tensor | None) -> Tensor | None:
+    """Return the tensor, copied if it begins at an address that 16-byte loads cannot take."""
+    if tensor is None or tensor.data_ptr() % 16 == 0:
+        return tensor
+    return tensor.clone()
+
+
+def _check(status: Any, action: str) -> None:
+    from cuda.bindings import driver  # noqa: PLC0415 - not on every machine
+
+    if status != driver.CUresult.CUDA_SUCCESS:
+        raise CompileError(f"could not {action}: the CUDA driver says {status.name}")

@@ -1,0 +1,153 @@
+# Backward: one program per (head, BLOCK_B batch rows) runs the time steps from the last to the
+# first; R stays on the chip. R h_{t-1} was computed for all steps before.
+#
+#     dx, dr, ds = cell'(W x + b, p + b_r, states_{t-1}, d);    d_{t-1} = ds + R^T dr (for h)
+#
+# Where registers allow it, what step t - 1 reads is loaded while step t computes. The products of
+# R^T dr run in two chains, over the even and the odd gates, because each product waits for the one
+# it adds to. Rows past their length pass their gradient on and have dx = 0.
+
+
+@triton.jit
+def load_step(
+    wx,
+    products,
+    initial,
+    hidden,
+    carried,
+    dstates,
+    t,
+    at_x,
+    at_h,
+    at_s,
+    live,
+    width,
+    B,
+    T,
+    HAS_INITIAL: tl.constexpr,
+    HAS_DSTATES: tl.constexpr,
+    FIRST: tl.constexpr,
+):
+    """Return what step t reads: x and R h per gate, then the previous states, then dstates."""
+    plane = B * T * width
+    now = live & (t >= 0)
+    before = live & (t > 0)
+    x$ = tl.load(wx + (t * %gates% + $) * width + at_x, now, 0.0)  #: gates
+    p$ = tl.load(products + (t * %gates% + $) * width + at_x, now, 0.0)  #: gates
+    s$ = x0  #: unread
+    s$ = tl.load(hidden + (t - 1) * width + at_h, before, 0.0)  #: read_hidden
+    exact = carried + (t - 1) * width
+    s$ = tl.load(exact + ($ - FIRST) * plane + at_h, before, 0.0)  #: read_carried
+    if HAS_INITIAL:
+        begin = live & (t == 0)
+        s$ += tl.load(initial + $ * B * width + at_s, begin, 0.0)  #: read
+    d$ = x0  #: states
+    if HAS_DSTATES:
+        d$ = tl.load(dstates + t * width + $ * plane + at_h, now, 0.0)  #: states
+    return ([x$: gates], [p$: gates], [s$: states], [d$: states])
+
+
+@triton.jit
+def fused_backward(
+    wx,  # (B, T, G, N, D)
+    products,  # (B, T, G, N, D): R h_{t-1}
+    r,  # (G, N, D_out, D_in)
+    b,  # (biases, N, D)
+    initial,  # (S, B, N, D)
+    lengths,  # (B,) int32
+    hidden,  # (B, T, N, D)
+    carried,  # (S - FIRST, B, T, N, D)
+    dstates,  # (S, B, T, N, D)
+    dlast,  # (S, B, N, D)
+    dx,  # (B, T, G, N, D) out
+    apart,  # (B, T, K, N, D) out: dr of the distinct gates
+    dinitial,  # (S, B, N, D) out
+    db,  # (programs of a head, biases, N, D) float32 out: sums over time and the rows of each
+    B,
+    T,
+    N,
+    D: tl.constexpr,
+    BLOCK_B: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    HAS_INITIAL: tl.constexpr,
+    HAS_LENGTHS: tl.constexpr,
+    PRECISION: tl.constexpr,
+    HAS_DSTATES: tl.constexpr,
+    HAS_DLAST: tl.constexpr,
+    FIRST: tl.constexpr,  # the state that `carried` begins with: 1, or 0 if it is `states`
+    AHEAD: tl.constexpr,  # 1 to load what the next step reads while this one computes, else 0
+):
+    head = tl.program_id(0) % N
+    row = tl.program_id(0) // N * BLOCK_B + tl.arange(0, BLOCK_B)
+    col = tl.arange(0, BLOCK_D)
+    live = (row < B)[:, None] & (col < D)[None, :]
+    width = tl.cast(N, tl.int64) * D  # int64: B T N D may pass 2**31
+    unit = (head * D + col)[None, :]
+    far = row.to(tl.int64)[:, None]
+    at_x = far * (T * %gates% * width) + unit
+    at_a = far * (T * %distinct% * width) + unit
+    at_h = far * (T * width) + unit
+    at_s = far * width + unit
+    square = col[:, None] * D + col[None, :]
+    inside = (col < D)[:, None] & (col < D)[None, :]
+    r$ = tl.load(r + ($ * width + head * D) * D + square, inside, 0.0)  #: gates
+    b$ = tl.load(b + $ * width + head * D + col, col < D, 0.0).to(tl.float32)[None, :]  #: biases
+    if HAS_DLAST:
+        d$ = tl.load(dlast + $ * B * width + at_s, live, 0.0).to(tl.float32)  #: states
+    else:
+        d$ = tl.zeros([BLOCK_B, BLOCK_D], tl.float32)  #: states
+    if HAS_LENGTHS:
+        length = tl.load(lengths + row, row < B, 0)[:, None]
+    sum$ = tl.zeros([BLOCK_B, BLOCK_D], tl.float32)  #: biases
+    if AHEAD:
+        [next_x$: gates], [next_p$: gates], [next_s$: states], [next_d$: states] = load_step(
+            wx, products, initial, hidden, carried, dstates, T - 1, at_x, at_h, at_s, live,
+            width, B, T, HAS_INITIAL, HAS_DSTATES, FIRST
+        )
+    for step in range(T):
+        t = T - 1 - step
+        if AHEAD:
+            x$ = next_x$.to(tl.float32) + b$  #: gates
+            p$ = next_p$.to(tl.float32)  #: gates
+            s$ = next_s$.to(tl.float32)  #: states
+            e$ = next_d$.to(tl.float32)  #: states
+        [next_x$: gates], [next_p$: gates], [next_s$: states], [next_d$: states] = load_step(
+            wx, products, initial, hidden, carried, dstates, t - AHEAD, at_x, at_h, at_s, live,
+            width, B, T, HAS_INITIAL, HAS_DSTATES, FIRST
+        )
+        if not AHEAD:
+            x$ = next_x$.to(tl.float32) + b$  #: gates
+            p$ = next_p$.to(tl.float32)  #: gates
+            s$ = next_s$.to(tl.float32)  #: states
+            e$ = next_d$.to(tl.float32)  #: states
+        p$ += b%row  #: recurrent
+        if HAS_DSTATES:
+            e$ += d$  #: states
+        else:
+            e$ = d$  #: states
+        back = cell_backward([x$: gates], [p$: gates], [s$: states], [e$: states])
+        dx$ = back[$]  #: gates
+        dr$ = back[%gates% + $]  #: gates
+        if HAS_LENGTHS:
+            inner = t < length
+            dx$ = tl.where(inner, dx$, 0.0)  #: gates
+            dr$ = tl.where(inner, dr$, 0.0)  #: gates
+            d$ = tl.where(inner, back[2 * %gates% + $], d$)  #: states
+        else:
+            d$ = back[2 * %gates% + $]  #: states
+        sum$ += dx$  #: gates
+        sum%row += dr$  #: recurrent
+        q$ = dr$.to(r.dtype.element_ty)  #: gates
+        odd = tl.zeros([BLOCK_B, BLOCK_D], tl.float32)
+        d0 = tl.dot(q$, r$, d0, input_precision=PRECISION)  #: even
+        odd = tl.dot(q$, r$, odd, input_precision=PRECISION)  #: odd
+        d0 += odd
+        out_x = dx + t * %gates% * width + at_x
+        out_a = apart + t * %distinct% * width + at_a
+        tl.store(out_x + $ * width, dx$.to(dx.dtype.element_ty), live)  #: gates
+        tl.store(out_a + %k * width, q$, live)  #: distinct
+    if HAS_INITIAL:
+        tl.store(dinitial + $ * B * width + at_s, d$.to(dinitial.dtype.element_ty), live)  #: states
+    at_b = (tl.program_id(0) // N * %biases%) * width + head * D + col
+    sum$ = tl.sum(tl.where(live, sum$, 0.0), 0)  #: biases
+    tl.store(db + at_b + $ * width, sum$, col < D)  #: biases

@@ -1,0 +1,73 @@
+# Forward: one program per (head, BLOCK_B batch rows) runs all time steps; R stays on the chip.
+#
+#     p_g = R_g h;    states = cell(W x + b, p + b_r, states);    stored: states of every step
+#
+# The states stay in float32 from step to step, h rounded to the storage type. The x of the next
+# step is loaded while this step computes. Rows past their length keep their states.
+
+
+@triton.jit
+def fused_forward(
+    wx,  # (B, T, G, N, D)
+    r,  # (G, N, D_out, D_in)
+    b,  # (biases, N, D)
+    initial,  # (S, B, N, D)
+    lengths,  # (B,) int32
+    states,  # (S, B, T, N, D) out
+    last,  # (S, B, N, D) out
+    carried,  # (S - 1, B, T, N, D) float32 out
+    B,
+    T,
+    N,
+    D: tl.constexpr,
+    BLOCK_B: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    HAS_INITIAL: tl.constexpr,
+    HAS_LENGTHS: tl.constexpr,
+    KEEP: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    head = tl.program_id(0) % N
+    row = tl.program_id(0) // N * BLOCK_B + tl.arange(0, BLOCK_B)
+    col = tl.arange(0, BLOCK_D)
+    live = (row < B)[:, None] & (col < D)[None, :]
+    width = tl.cast(N, tl.int64) * D  # int64: B T N D may pass 2**31
+    plane = B * T * width  # one state at every step
+    unit = (head * D + col)[None, :]
+    far = row.to(tl.int64)[:, None]
+    at_x = far * (T * %gates% * width) + unit
+    at_h = far * (T * width) + unit
+    at_s = far * width + unit
+    square = col[:, None] + col[None, :] * D  # R transposed: (D_in, D_out)
+    inside = (col < D)[:, None] & (col < D)[None, :]
+    r$ = tl.load(r + ($ * width + head * D) * D + square, inside, 0.0)  #: gates
+    b$ = tl.load(b + $ * width + head * D + col, col < D, 0.0).to(tl.float32)[None, :]  #: biases
+    if HAS_INITIAL:
+        s$ = tl.load(initial + $ * B * width + at_s, live, 0.0).to(tl.float32)  #: states
+    else:
+        s$ = tl.zeros([BLOCK_B, BLOCK_D], tl.float32)  #: states
+    if HAS_LENGTHS:
+        length = tl.load(lengths + row, row < B, 0)[:, None]
+    next$ = tl.load(wx + $ * width + at_x, live, 0.0)  #: gates
+    for t in range(T):
+        x$ = next$.to(tl.float32) + b$  #: gates
+        wx += %gates% * width
+        ahead = live & (t + 1 < T)
+        next$ = tl.load(wx + $ * width + at_x, ahead, 0.0)  #: gates
+        h = s0.to(wx.dtype.element_ty)
+        p$ = tl.dot(h, r$, input_precision=PRECISION)  #: gates
+        p$ += b%row  #: recurrent
+        new = cell_forward([x$: gates], [p$: gates], [s$: states])
+        n$ = new[$]  #: states
+        n0 = n0.to(wx.dtype.element_ty).to(tl.float32)
+        if HAS_LENGTHS:
+            s$ = tl.where(t < length, n$, s$)  #: states
+            n$ = tl.where(t < length, n$, 0.0)  #: states
+        else:
+            s$ = n$  #: states
+        tl.store(states + $ * plane + at_h, n$.to(states.dtype.element_ty), live)  #: states
+        if KEEP:
+            tl.store(carried + ($ - 1) * plane + at_h, n$, live)  #: carried
+            carried += width
+        states += width
+    tl.store(last + $ * B * width + at_s, s$.to(last.dtype.element_ty), live)  #: states
