@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from rnnkernels.definition import Cell
 
 
-def rnn(
+def rnn(  # noqa: PLR0917 - tensors, then options, each with a default
     wx: Tensor,
     r: Tensor,
     b: Tensor | None = None,
-    *,
     cell: str | Cell = "lstm",
     backend: str = "auto",
     initial: Tensor | None = None,
