@@ -101,10 +101,28 @@ def _load(entry: Entry) -> Backend | str:
     return module.missing() or module
 
 
-def available() -> dict[str, str | None]:
+class Availability(dict[str, str | None]):
+    """Each backend's name with None if it runs on this machine, else why it does not."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The backends that run here, in the order in which `auto` prefers them."""
+        return tuple(name for name, reason in self.items() if reason is None)
+
+    def __repr__(self) -> str:
+        lines = (
+            f"{name:12} {BACKENDS[name].summary if reason is None else f'not here: {reason}'}"
+            for name, reason in self.items()
+        )
+        return "\n".join(lines)
+
+
+def available() -> Availability:
     """Return each backend's name with None if it runs on this machine, else why it does not."""
     loaded = {name: _load(entry) for name, entry in BACKENDS.items()}
-    return {name: state if isinstance(state, str) else None for name, state in loaded.items()}
+    return Availability(
+        {name: state if isinstance(state, str) else None for name, state in loaded.items()}
+    )
 
 
 def obstacle(name: str, problem: Problem) -> str | None:

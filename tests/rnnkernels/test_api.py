@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from rnn_inputs import make_inputs, peephole_lstm
+from rnn_inputs import ALL_CELLS, make_inputs, peephole_lstm
 from rnnkernels import ArgumentError, CellError, UnsupportedError, available, registry, rnn
 from rnnkernels.cells import CELLS
 from rnnkernels.problem import Problem
@@ -92,6 +92,9 @@ def test_lengths_may_be_any_integers(lengths: object) -> None:
     assert (states != 0).any(-1).any(-1).sum(-1).tolist() == [[5, 2, 0]]
 
 
+CPU_PROBLEM = Problem(CELLS["lstm"], 3, 6, 2, 5, torch.float32, torch.device("cpu"))
+
+
 def call(**changes: object) -> None:
     inputs = make_inputs(CELLS["lstm"])
     arguments = {"wx": inputs.wx, "r": inputs.r, "b": inputs.b, "cell": "lstm"} | changes
@@ -148,9 +151,41 @@ def test_available_tells_why_the_rest_does_not_run() -> None:
     reasons = available()
     assert list(reasons) == ["cuda", "triton", "alternating", "reference"]
     assert reasons["reference"] is None
+    assert reasons.names[-1] == "reference"
+    assert "reference    loop in PyTorch" in repr(reasons)
     if not torch.cuda.is_available():
         assert reasons["cuda"]
         assert reasons["triton"]
+        assert f"cuda         not here: {reasons['cuda']}" in repr(reasons)
+
+
+ON_CPU = [n for n in available().names if registry.obstacle(n, CPU_PROBLEM) is None]
+
+
+@pytest.mark.parametrize("lengths", [None, [6, 0, 3]], ids=["full", "lengths"])
+@pytest.mark.parametrize("name", ALL_CELLS)
+@pytest.mark.parametrize("backend", ON_CPU)
+def test_backends_on_this_cpu_are_as_accurate_as_the_reference(
+    backend: str, name: str, lengths: list[int] | None
+) -> None:
+    inputs = make_inputs(ALL_CELLS[name], (3, 6, 2, 5), torch.float32)
+    results = []
+    for dtype, runs_on in (
+        (torch.float64, "reference"),
+        (torch.float32, "reference"),
+        (torch.float32, backend),
+    ):
+        leaves = [leaf.detach().to(dtype).requires_grad_() for leaf in inputs.leaves()]
+        states, last = rnn(
+            *leaves[:3], cell=ALL_CELLS[name], backend=runs_on, initial=leaves[3], lengths=lengths
+        )
+        grads = torch.autograd.grad(states.square().sum() + last.sum(), leaves)
+        results.append((states, last, *grads))
+    for truth, reference, ours in zip(*results, strict=True):
+        allowed = 2 * (reference - truth).abs().max() + torch.finfo(torch.float32).eps * (
+            1 + truth.abs().max()
+        )
+        assert (ours - truth).abs().max() <= allowed
 
 
 @pytest.mark.parametrize("name", ["cuda", "triton", "alternating"])
@@ -159,9 +194,6 @@ def test_a_backend_that_cannot_run_names_those_that_can(name: str) -> None:
         UnsupportedError, match=rf"backend '{name}' cannot run this call: .+; these can: reference"
     ):
         call(backend=name)  # float64 on a CPU
-
-
-PROBLEM = Problem(CELLS["lstm"], 1, 1, 1, 1, torch.float32, torch.device("cpu"))
 
 
 @pytest.fixture
@@ -183,7 +215,7 @@ def two_more(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("two_more")
 def test_auto_takes_the_first_that_can() -> None:
-    assert registry.select("auto", PROBLEM).name == "reference"
+    assert registry.select("auto", CPU_PROBLEM).name == "reference"
     even = Problem(CELLS["lstm"], 2, 1, 1, 1, torch.float32, torch.device("cpu"))
     assert registry.select("auto", even).name == "even"
     assert registry.select("reference", even).name == "reference"
@@ -192,7 +224,7 @@ def test_auto_takes_the_first_that_can() -> None:
 @pytest.mark.usefixtures("two_more")
 def test_named_backends_are_never_replaced() -> None:
     with pytest.raises(UnsupportedError, match="odd batch; use an even one; these can: reference"):
-        registry.select("even", PROBLEM)
+        registry.select("even", CPU_PROBLEM)
     with pytest.raises(UnsupportedError, match=r"No module named 'rnnkernels\.no_such"):
-        registry.select("absent", PROBLEM)
+        registry.select("absent", CPU_PROBLEM)
     assert "cannot be imported here" in str(available()["absent"])
