@@ -82,7 +82,7 @@ def run(
         outputs = [functional.linear(*pair) for pair in zip(outputs, projections, strict=True)]
         h = torch.stack([functional.linear(*pair) for pair in zip(h, projections, strict=True)])
         if initial is not None and lengths is not None:
-            h = torch.where((lengths == 0).unsqueeze(1), initial[0], h)
+            h = torch.where((lengths == 0).unsqueeze(1), initial[0].to(h.dtype), h)
     if both:
         outputs[1] = reverse(outputs[1], lengths)
     return torch.cat(outputs, 2) if both else outputs[0], (h, *others)

@@ -167,9 +167,16 @@ def _define(
     schema = torch.library.infer_schema(run, mutates_args=())
     torch.library.define(full, schema, tags=torch.Tag.pt2_compliant_tag)
     torch.library.impl(full, "CompositeExplicitAutograd", run)
-    torch.library.impl(full, "Autograd", lambda *inputs: list(function.apply(*inputs)))
     torch.library.register_fake(full, like)
     operator: Callable[..., list[Tensor]] = getattr(torch.ops.rnnkernels, name).default
+
+    def differentiable(*inputs: Any) -> list[Tensor]:
+        if torch.is_grad_enabled():
+            return list(function.apply(*inputs))
+        with _below_autograd():
+            return operator(*inputs)
+
+    torch.library.impl(full, "Autograd", differentiable)
     return operator
 
 

@@ -50,6 +50,23 @@ def test_equal_definitions_are_equal_whatever_their_name() -> None:
     assert len({c.key for c in ALL_CELLS.values()}) == len(ALL_CELLS)
 
 
+NOTEBOOK = """
+from rnnkernels import cell
+
+@cell(gates=("i", "f", "z", "o"), states=("h", "c"))
+def lstm(x, r, s):
+    i, f, o = sigmoid(x.i + r.i), sigmoid(x.f + r.f), sigmoid(x.o + r.o)
+    c = f * s.c + i * tanh(x.z + r.z)
+    return o * tanh(c), c
+"""
+
+
+def test_a_notebook_cell_needs_no_file_and_no_imports() -> None:
+    scope: dict[str, object] = {}
+    exec(NOTEBOOK, scope)  # noqa: S102 - as IPython runs a cell
+    assert scope["lstm"] == CELLS["lstm"]
+
+
 def test_keys_are_the_same_in_another_process() -> None:
     code = "from rnnkernels import CELLS; print(*(CELLS[n].key for n in sorted(CELLS)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -192,6 +192,20 @@ def test_padding_may_hold_anything() -> None:
         assert torch.equal(clean, other)
 
 
+def test_autocast_reaches_every_layer() -> None:
+    torch.manual_seed(0)
+    module = LSTM(5, 8, 2, bidirectional=True, proj_size=3)
+    x, initial = torch.randn(6, 3, 5), (torch.randn(4, 3, 3), torch.randn(4, 3, 8))
+    exact, _ = module(x, initial, lengths=LENGTHS)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs, last = module(x, initial, lengths=LENGTHS)
+    assert {outputs.dtype, *(state.dtype for state in last)} == {torch.bfloat16}
+    error = (outputs.float() - exact).norm() / exact.norm()
+    assert 0 < error < 4 * torch.finfo(torch.bfloat16).eps
+    outputs.sum().backward()
+    assert all(p.grad.dtype == torch.float32 for p in module.parameters())
+
+
 def test_dropout_lies_between_layers_and_only_in_training() -> None:
     torch.manual_seed(0)
     module = GRU(5, 8, 2, dropout=1.0)

@@ -59,6 +59,20 @@ def test_compiles_once_for_every_length_of_sequence() -> None:
     assert counter.frame_count == 1
 
 
+def test_a_bidirectional_module_with_lengths_compiles_as_one_graph() -> None:
+    torch.manual_seed(0)
+    module = LSTM(5, 8, 2, bidirectional=True, proj_size=3)
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    x, lengths = torch.randn(6, 3, 5), torch.tensor([6, 0, 2])
+    initial = torch.randn(4, 3, 3), torch.randn(4, 3, 8)
+    for got, expected in zip(
+        [*compiled(x, initial, lengths=lengths)[1]],
+        [*module(x, initial, lengths=lengths)[1]],
+        strict=True,
+    ):
+        torch.testing.assert_close(got, expected)
+
+
 def test_a_compiled_model_trains() -> None:
     torch.manual_seed(0)
     model = torch.nn.ModuleDict({"rnn": LSTM(2, 16, num_heads=2), "out": torch.nn.Linear(16, 1)})
