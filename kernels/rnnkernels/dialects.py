@@ -1,0 +1,159 @@
+"""How PyTorch, CUDA C++ and Triton write each operation, and the functions they lack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_INFIX = {"add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "neg": "-{0}"}
+
+_TORCH = {
+    **_INFIX,
+    "div": "{0} / {1}",
+    "sigmoid": "torch.sigmoid({0})",
+    "tanh": "torch.tanh({0})",
+    "exp": "torch.exp({0})",
+    "log": "torch.log({0})",
+    "sqrt": "torch.sqrt({0})",
+    "abs": "torch.abs({0})",
+    "log_sigmoid": "torch.nn.functional.logsigmoid({0})",
+    # threshold: torch switches to the identity at 20, where exp(-20) is still 2e-9
+    "softplus": "torch.nn.functional.softplus({0}, threshold=40.0)",
+    "relu": "torch.relu({0})",
+    "maximum": "torch.maximum({0}, {1})",
+    "minimum": "torch.minimum({0}, {1})",
+    "select": "torch.where({0} > {1}, {2}, {3})",
+}
+_CALLS = ("sigmoid", "tanh", "exp", "log", "sqrt", "log_sigmoid", "softplus")
+_CUDA = {
+    **_INFIX,
+    **{name: f"cell_{name}({{0}})" for name in _CALLS},
+    "div": "cell_div({0}, {1})",
+    "abs": "fabsf({0})",
+    "relu": "cell_max({0}, 0.0f)",
+    "maximum": "cell_max({0}, {1})",
+    "minimum": "cell_min({0}, {1})",
+    "select": "{0} > {1} ? {2} : {3}",
+}
+_TRITON = {
+    **_INFIX,
+    **{name: f"_{name}({{0}})" for name in _CALLS},
+    "sigmoid": "tl.sigmoid({0})",
+    "exp": "tl.exp({0})",
+    "log": "tl.log({0})",
+    "sqrt": "tl.sqrt_rn({0})",
+    "div": "{0} / {1}",
+    "abs": "tl.abs({0})",
+    "relu": "tl.maximum({0}, 0.0, propagate_nan=tl.PropagateNan.ALL)",
+    "maximum": "tl.maximum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)",
+    "minimum": "tl.minimum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)",
+    "select": "tl.where({0} > {1}, {2}, {3})",
+}
+
+CUDA_EXACT = """\
+__device__ __forceinline__ float cell_sigmoid(float a) { return 1.0f / (1.0f + expf(-a)); }
+__device__ __forceinline__ float cell_tanh(float a) { return tanhf(a); }
+__device__ __forceinline__ float cell_exp(float a) { return expf(a); }
+__device__ __forceinline__ float cell_log(float a) { return logf(a); }
+__device__ __forceinline__ float cell_sqrt(float a) { return sqrtf(a); }
+__device__ __forceinline__ float cell_div(float a, float b) { return a / b; }
+// log(1 + exp(-|a|)), the part that log_sigmoid and softplus share
+__device__ __forceinline__ float cell_tail(float a) { return log1pf(expf(-fabsf(a))); }
+"""
+# One instruction each; ftz because the others spend three more on numbers below 1e-38.
+_APPROXIMATE = "".join(
+    f"""\
+__device__ __forceinline__ float {name}(float a) {{
+  float y;
+  asm("{instruction} %0, %1;" : "=f"(y) : "f"(a));
+  return y;
+}}
+"""
+    for name, instruction in (
+        ("cell_tanh", "tanh.approx.f32"),
+        ("cell_sqrt", "sqrt.approx.ftz.f32"),
+        ("cell_exp2", "ex2.approx.ftz.f32"),
+        ("cell_log2", "lg2.approx.ftz.f32"),
+        ("cell_reciprocal", "rcp.approx.ftz.f32"),
+    )
+)
+CUDA_FAST = (
+    _APPROXIMATE
+    + """\
+__device__ __forceinline__ float cell_sigmoid(float a) {
+  return fmaf(0.5f, cell_tanh(0.5f * a), 0.5f);
+}
+__device__ __forceinline__ float cell_exp(float a) { return cell_exp2(1.442695041f * a); }
+__device__ __forceinline__ float cell_log(float a) { return 0.6931471806f * cell_log2(a); }
+__device__ __forceinline__ float cell_div(float a, float b) { return a * cell_reciprocal(b); }
+// log(1 + exp(-|a|)), the part that log_sigmoid and softplus share
+__device__ __forceinline__ float cell_tail(float a) { return cell_log(1.0f + cell_exp(-fabsf(a))); }
+"""
+)
+CUDA_COMMON = """\
+__device__ __forceinline__ float cell_max(float a, float b) {  // a NaN stays one
+  float y;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+  return y;
+}
+__device__ __forceinline__ float cell_min(float a, float b) {
+  float y;
+  asm("min.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+  return y;
+}
+__device__ __forceinline__ float cell_log_sigmoid(float a) { return fminf(a, 0.0f) - cell_tail(a); }
+__device__ __forceinline__ float cell_softplus(float a) { return fmaxf(a, 0.0f) + cell_tail(a); }
+"""
+TRITON_PREAMBLE = '''\
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def _tanh(a):
+    """Odd series near 0, where 1 - e would cancel; elsewhere by exp(-2 |a|)."""
+    e = tl.exp(-2.0 * tl.abs(a))
+    large = (1.0 - e) / (1.0 + e)
+    q = a * a
+    small = a * (1.0 + q * (-0.33333334 + q * (0.13333334 + q * -0.053968254)))
+    return tl.where(q < 0.01, small, tl.where(a < 0.0, -large, large))
+
+
+@triton.jit
+def _log_sigmoid(a):
+    return tl.where(a < 0.0, a, 0.0) - tl.log(1.0 + tl.exp(-tl.abs(a)))
+
+
+@triton.jit
+def _softplus(a):
+    return tl.where(a > 0.0, a, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(a)))
+
+
+'''
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one language writes a graph: an input, a constant, an operation, an assignment."""
+
+    operations: dict[str, str]
+    read: Callable[[str, int], str]
+    literal: Callable[[float], str]
+    assign: str  # of {0} (the name) and {1} (the expression)
+
+
+def _number(value: float) -> str:
+    return repr(value) if value >= 0 else f"({value!r})"
+
+
+CUDA = Dialect(
+    _CUDA,
+    read=lambda kind, k: f"{'dout' if kind == 'd' else kind}[{k}]",
+    literal=lambda value: f"{value!r}f" if value >= 0 else f"(-{-value!r}f)",
+    assign="const float {0} = {1};",
+)
+TRITON = Dialect(_TRITON, lambda kind, k: f"{kind}{k}", _number, "{0} = {1}")
+TORCH = Dialect(_TORCH, lambda kind, k: f"{kind}{k}", _number, "{0} = {1}")
