@@ -122,13 +122,21 @@ def _tanh(a):
 
 
 @triton.jit
+def _tail(a):
+    """Return log(1 + e), e = exp(-|a|), to which the rounding of 1 + e is given back."""
+    e = tl.exp(-tl.abs(a))
+    u = 1.0 + e
+    return tl.log(u) + (e - (u - 1.0)) / u
+
+
+@triton.jit
 def _log_sigmoid(a):
-    return tl.where(a < 0.0, a, 0.0) - tl.log(1.0 + tl.exp(-tl.abs(a)))
+    return tl.where(a < 0.0, a, 0.0) - _tail(a)
 
 
 @triton.jit
 def _softplus(a):
-    return tl.where(a > 0.0, a, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(a)))
+    return tl.where(a > 0.0, a, 0.0) + _tail(a)
 
 
 '''
