@@ -9,6 +9,7 @@ its interpreter; both against the PyTorch code in float64.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import re
 import shutil
@@ -141,7 +142,6 @@ def test_cuda_code_computes_the_cell(tmp_path: Path, fast: bool) -> None:
 
 TRITON_RUN = """
 import sys, torch, triton, triton.language as tl
-sys.path.insert(0, sys.argv[1])
 import emitted_{name} as cells
 
 @triton.jit
@@ -198,6 +198,25 @@ def test_triton_code_computes_the_cell_in_the_interpreter(tmp_path: Path) -> Non
     for name, defined in CELLS.items():
         got = torch.load(tmp_path / f"{name}.out.pt")
         assert_float32_accurate(name, got, truth(defined, inputs_of(defined)))
+
+
+@pytest.mark.parametrize("name", ["slstm", "everything", "swapping"])
+def test_triton_code_compiles_to_cubins(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = pytest.importorskip("triton.compiler")
+    target = pytest.importorskip("triton.backends.compiler").GPUTarget
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(tmp_path)
+    program = triton_program(name, CELLS[name])
+    (tmp_path / f"emitted_{name}.py").write_text(triton_source(CELLS[name]))
+    (tmp_path / f"kernel_{name}.py").write_text(program[: program.index("values =")])
+    kernel = importlib.import_module(f"kernel_{name}").run
+    pointers = {"in_ptr": "*fp32", "out_ptr": "*fp32"}
+    for capability in (80, 90):
+        source = compiler.ASTSource(kernel, pointers, {(2,): 64})
+        compiled = compiler.compile(source, target=target("cuda", capability, 32))
+        assert len(compiled.asm["cubin"]) > 0
 
 
 def test_tables_describe_the_cell() -> None:
