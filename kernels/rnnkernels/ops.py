@@ -24,8 +24,6 @@ from rnnkernels.registry import select
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rnnkernels.registry import Backend
-
 
 def _forward(  # noqa: PLR0917 - the public call's order
     wx: Tensor,
@@ -52,25 +50,27 @@ def _forward(  # noqa: PLR0917 - the public call's order
             _dense(initial),
             _dense(lengths),
         )
+    kept = [(tuple(tensor.shape), tensor.dtype) for tensor in saved]
+    assert kept == problem.saved_like(), f"{runner.name} kept {kept}"
     return [states, last, *saved]
 
 
-def _forward_like(  # noqa: PLR0917 - as forward
+def _forward_like(
     wx: Tensor,
     _r: Tensor,
     _b: Tensor,
     initial: Tensor | None,
     lengths: Tensor | None,
     cell: str,
-    backend: str,
+    _backend: str,
     needs_grad: bool,
 ) -> list[Tensor]:
     problem = _problem(wx, initial, lengths, cell, needs_grad)
     B, T, _, N, D = wx.shape
     count = len(problem.cell.states)
     states, last = wx.new_empty((count, B, T, N, D)), wx.new_empty((count, B, N, D))
-    kept = _choose(backend, problem).saved_like(problem) if needs_grad else []
-    return [states, last, *(wx.new_empty(shape, dtype=dtype) for shape, dtype in kept)]
+    kept = (wx.new_empty(shape, dtype=dtype) for shape, dtype in problem.saved_like())
+    return [states, last, *kept]
 
 
 def _backward(  # noqa: PLR0917 - forward's arguments, then its results
@@ -205,14 +205,7 @@ def _problem(
     )
 
 
-_cached_select = lru_cache(maxsize=4096)(select)
-
-
-def _choose(backend: str, problem: Problem) -> Backend:
-    sizes = (problem.batch, problem.steps, problem.heads, problem.head_dim)
-    # Symbolic sizes, under torch.compile, have no hash.
-    fixed = all(isinstance(size, int) for size in sizes)
-    return _cached_select(backend, problem) if fixed else select(backend, problem)
+_choose = lru_cache(maxsize=4096)(select)
 
 
 @contextmanager

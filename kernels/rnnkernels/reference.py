@@ -40,11 +40,6 @@ def unsupported(problem: Problem) -> str | None:
     return None
 
 
-def saved_like(_problem: Problem) -> list[tuple[tuple[int, ...], torch.dtype]]:
-    """Return what forward keeps for backward: nothing."""
-    return []
-
-
 @dataclass(frozen=True)
 class _Step:
     """What one step read: x, r (G, B, N, D), h in the storage dtype, states (S, B, N, D)."""
@@ -131,9 +126,13 @@ def forward(  # noqa: PLR0917 - as registry.Backend
     loop = _Loop(problem, wx, r, b)
     states = loop.start(initial)
     shown = wx.new_empty((len(problem.cell.states), *wx.shape[:2], *wx.shape[3:]))
+    saved = tuple(wx.new_empty(shape, dtype=dtype) for shape, dtype in problem.saved_like())
     for t in range(loop.T):
-        states, shown[:, :, t] = loop.advance(t, loop.read(t, states), lengths)
-    return shown, states.to(wx.dtype), ()
+        states, seen = loop.advance(t, loop.read(t, states), lengths)
+        shown[:, :, t] = seen
+        for carried in saved:
+            carried[:, :, t] = seen[1:]
+    return shown, states.to(wx.dtype), saved
 
 
 def backward(  # noqa: PLR0917 - as registry.Backend

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Protocol, cast
 from rnnkernels.errors import ArgumentError, UnsupportedError
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from rnnkernels.problem import Problem
@@ -36,10 +35,6 @@ class Backend(Protocol):
         """Return why this problem cannot run here and what would work, or None if it can."""
         ...
 
-    def saved_like(self, problem: Problem) -> list[tuple[tuple[int, ...], torch.dtype]]:
-        """Return shape and dtype of each tensor that forward keeps when a gradient is needed."""
-        ...
-
     def forward(  # noqa: PLR0917 - one order for every backend
         self,
         problem: Problem,
@@ -49,7 +44,7 @@ class Backend(Protocol):
         initial: Tensor | None,
         lengths: Tensor | None,
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """Return states, last and what backward wants kept (only if problem.needs_grad)."""
+        """Return states, last and what `Problem.saved_like` says is kept for backward."""
         ...
 
     def backward(  # noqa: PLR0917 - forward's arguments, then its results
