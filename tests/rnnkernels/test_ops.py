@@ -43,15 +43,18 @@ def test_compiles_as_one_graph(name: str) -> None:
         torch.testing.assert_close(grad, truth)
 
 
-def test_compiles_once_for_every_length_of_sequence() -> None:
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("gru", torch.float32), ("lstm", torch.bfloat16)], ids=str
+)
+def test_compiles_once_for_every_length_of_sequence(name: str, dtype: torch.dtype) -> None:
     counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
 
     def total(wx: Tensor, r: Tensor, lengths: Tensor) -> Tensor:
-        return rnn(wx, r, cell="gru", lengths=lengths)[0].sum()
+        return rnn(wx, r, cell=name, lengths=lengths)[0].float().sum()
 
     compiled = torch.compile(total, fullgraph=True, dynamic=True, backend=counter)
     for steps in (5, 6, 9):  # no other size is 5, so that sizes stay independent
-        inputs = make_inputs(CELLS["gru"], (3, steps, 2, 4), seed=steps)
+        inputs = make_inputs(CELLS[name], (3, steps, 2, 7), dtype, seed=steps)
         lengths = torch.tensor([steps, 0, 2])
         ours = torch.autograd.grad(compiled(inputs.wx, inputs.r, lengths), inputs.wx)
         theirs = torch.autograd.grad(total(inputs.wx, inputs.r, lengths), inputs.wx)
