@@ -60,6 +60,7 @@ def rnn(  # noqa: PLR0917 - tensors, then options, each with a default
     """
     found = find(cell)
     check_name(backend)
+    _check_tensors(wx=wx, r=r, b=b, initial=initial)
     wx, r, b, initial = _cast(wx, r, b, initial)
     _check(found, wx, r, b, initial)
     B, T, _, N, D = wx.shape
@@ -79,6 +80,13 @@ def rnn(  # noqa: PLR0917 - tensors, then options, each with a default
         wx, r, b, initial, counted, found.kernel_key, backend, needs_grad
     )
     return (states[:visible], last[:visible]) if found.parameters else (states, last)
+
+
+def _check_tensors(**given: object) -> None:
+    for name, value in given.items():
+        optional = name not in {"wx", "r"}
+        if not isinstance(value, torch.Tensor) and not (optional and value is None):
+            raise ArgumentError(f"{name}: expected a tensor, got {type(value).__name__}")
 
 
 def _cast(

@@ -126,6 +126,8 @@ def call(**changes: object) -> None:
             ArgumentError,
             r"r: expected device cpu as wx has, got meta",
         ),
+        ({"wx": [[0.0]]}, ArgumentError, r"wx: expected a tensor, got list"),
+        ({"r": None}, ArgumentError, r"r: expected a tensor, got NoneType"),
         ({"b": torch.zeros(3, 2, 4)}, ArgumentError, r"b: expected shape \(4, 2, 4\)"),
         ({"initial": torch.zeros(1, 3, 2, 4)}, ArgumentError, r"initial: expected shape \(2, 3, 2"),
         ({"lengths": [1, 2]}, ArgumentError, r"lengths: expected 3 integers, shape \(3,\)"),

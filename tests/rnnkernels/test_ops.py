@@ -167,41 +167,6 @@ def outputs_and_grads(name: str, leaves: list[Tensor]) -> tuple[Tensor, ...]:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", CELLS)
-def test_cuda_graph_capture(name: str) -> None:
-    leaves = gpu_leaves(name)
-    side = torch.cuda.Stream()
-    with torch.cuda.stream(side):
-        expected = outputs_and_grads(name, leaves)  # also compiles, outside the capture
-    side.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        captured = outputs_and_grads(name, leaves)
-    for result in captured:
-        result.fill_(torch.nan)
-    graph.replay()
-    torch.cuda.synchronize()
-    for ours, truth in zip(captured, expected, strict=True):
-        assert torch.equal(ours, truth)
-
-
-@pytest.mark.gpu
-def test_streams_do_not_disturb_each_other() -> None:
-    work = [(name, gpu_leaves(name)) for name in CELLS]
-    expected = [outputs_and_grads(name, leaves) for name, leaves in work]
-    torch.cuda.synchronize()
-    streams = [torch.cuda.Stream() for _ in work]
-    results = []
-    for stream, (name, leaves) in zip(streams, work, strict=True):
-        with torch.cuda.stream(stream):
-            results.append(outputs_and_grads(name, leaves))
-    torch.cuda.synchronize()
-    for ours, truth in zip(results, expected, strict=True):
-        for one, other in zip(ours, truth, strict=True):
-            assert torch.equal(one, other)
-
-
-@pytest.mark.gpu
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 def test_runs_on_the_device_of_its_inputs() -> None:
     first = outputs_and_grads("lstm", gpu_leaves("lstm", "cuda:0"))
