@@ -82,12 +82,32 @@ def recurrent_gradient(
     wide = torch.float64 if dx.dtype == torch.float64 else torch.float32
     dr = torch.empty((G, N, D, D), dtype=wide, device=dx.device)
     if N == 1 and distinct is None:
-        multiply(dx.view(1, B * T, G * D).mT, previous, dr.view(1, G * D, D))
+        _sum_over_rows(dx.view(1, B * T, G * D), previous, dr.view(1, G * D, D))
         return dr.to(dx.dtype)
     for gate in range(G):
         source = _recurrent(cell, gate, dx, distinct).flatten(0, 1)
-        multiply(source.permute(1, 2, 0), previous, dr[gate])
+        _sum_over_rows(source.transpose(0, 1), previous, dr[gate])
     return dr.to(dx.dtype)
+
+
+# Rows whose products are added one after the other in float32: so many, then their sums.
+_ROWS_AT_ONCE = 64
+
+
+def _sum_over_rows(a: Tensor, b: Tensor, out: Tensor) -> None:
+    """Write a^T b, batched, of a (N, rows, P) and b (N, rows, Q) into out (N, P, Q).
+
+    Storage of 16 bits rounds more than float32 sums over all rows do. For float32 storage they are
+    taken in two levels, or the error would grow with the rows past that of a sum step by step.
+    """
+    rows = a.shape[1]
+    if a.dtype != torch.float32 or rows <= _ROWS_AT_ONCE:
+        multiply(a.mT, b, out)
+        return
+    out.zero_()
+    for first in range(0, rows, _ROWS_AT_ONCE):
+        part = slice(first, first + _ROWS_AT_ONCE)
+        torch.baddbmm(out, a[:, part].mT, b[:, part], out=out)
 
 
 def bias_gradient(cell: Cell, dx: Tensor, distinct: Tensor | None) -> Tensor:

@@ -51,6 +51,9 @@ class Build:
     scalars: tuple[str, ...]
     constants: tuple[tuple[str, Any], ...]
     warps: int
+    # Elements at a multiple of which pointers are known to start, so how many a thread moves at
+    # once; 0: one.
+    alignment: int = 0
 
     @property
     def signature(self) -> dict[str, str]:
@@ -66,8 +69,11 @@ def cubin(build: Build, capability: tuple[int, int]) -> Any:
 
     Triton keeps results on disk by source, options and version. Raises CompileError.
     """
-    # Allocations start at multiples of 16 bytes, which lets loads be 16 bytes wide.
-    aligned = {(k,): [["tt.divisibility", 16]] for k in range(len(build.pointers))}
+    aligned = {
+        (k,): [["tt.divisibility", build.alignment * dtype.itemsize]]
+        for k, (_, dtype) in enumerate(build.pointers)
+        if build.alignment
+    }
     source = ASTSource(
         kernel(build.cell, build.template), build.signature, dict(build.constants), aligned
     )

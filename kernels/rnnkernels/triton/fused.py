@@ -23,38 +23,40 @@ BLOCK_B = 16  # batch rows of a program: the smallest side of a product on the t
 
 @dataclass(frozen=True)
 class Tile:
-    """The columns of a program, its warps, and whether backward loads one step ahead."""
+    """The columns of a program, its warps, and how many steps ahead backward loads."""
 
     block_d: int
     forward_warps: int
     backward_warps: int
-    ahead: bool = True
-
-
-def _by_columns(*tiles: Tile) -> dict[int, Tile]:
-    return {tile.block_d: tile for tile in tiles}
-
-
-# The fewest warps whose registers suffice: more of them split little arithmetic and wait longer at
-# each barrier. At 128 columns backward has no registers left to load ahead.
-_NARROW = _by_columns(Tile(16, 1, 2), Tile(32, 2, 4), Tile(64, 4, 8), Tile(128, 8, 16, ahead=False))
-_NARROW_MANY_STATES = _by_columns(
-    Tile(16, 1, 4), Tile(32, 2, 4), Tile(64, 4, 8), Tile(128, 8, 8, ahead=False)
-)
-_FLOAT32 = _by_columns(Tile(16, 4, 4), Tile(32, 4, 4), Tile(64, 8, 8))
+    ahead: int
 
 
 def largest(dtype: torch.dtype) -> int:
     """Return the largest head_dim: above it R does not fit into registers and shared memory."""
-    return max(_FLOAT32 if dtype == torch.float32 else _NARROW)
+    return 64 if dtype == torch.float32 else 128
 
 
 def tile(problem: Problem) -> Tile:
-    """Return the tile of a problem whose head_dim is at most `largest`."""
+    """Return the tile of a problem whose head_dim is at most `largest`.
+
+    A warp per 8 columns: with fewer registers spill, with more a warp has nothing to multiply. 16
+    columns take one warp, which needs no barrier at all. At 128 columns a thread has 128 registers:
+    none are left to load ahead, but for cells of few gates and states.
+    """
     columns = max(16, 1 << (problem.head_dim - 1).bit_length())
-    if problem.dtype == torch.float32:
-        return _FLOAT32[columns]
-    return (_NARROW if len(problem.cell.states) <= 2 else _NARROW_MANY_STATES)[columns]
+    wide = problem.dtype == torch.float32
+    kept = len(problem.cell.gates) + 2 * len(problem.cell.states)
+    few, many = kept <= 5, kept > 8
+    if columns == 16:
+        return Tile(16, 2, 4, ahead=0) if wide or many else Tile(16, 1, 1, ahead=1)
+    if columns == 128:
+        return Tile(128, 16, 16, ahead=2 if few else 0)
+    ahead = (0 if many else 1) if wide else 2
+    return Tile(columns, columns // 8, columns // 8, ahead)
+
+
+# Bytes that a thread of a kernel spills at most, by states of the cell: what no choice avoided.
+SPILLED = {4: 128}
 
 
 def shared_bytes(problem: Problem) -> int:
@@ -97,6 +99,7 @@ def forward_build(problem: Problem) -> Build:
         ("B", "T", "N"),
         tuple(constants.items()),
         shape.forward_warps,
+        2,
     )
 
 
@@ -118,13 +121,13 @@ def backward_build(problem: Problem, *, has_dstates: bool, has_dlast: bool) -> B
         ("B", "T", "N"),
         tuple(constants.items()),
         shape.backward_warps,
+        2,
     )
 
 
 def _constants(problem: Problem, shape: Tile) -> dict[str, Any]:
     return {
         "D": problem.head_dim,
-        "BLOCK_B": BLOCK_B,
         "BLOCK_D": shape.block_d,
         "HAS_INITIAL": problem.initial,
         "HAS_LENGTHS": problem.lengths,

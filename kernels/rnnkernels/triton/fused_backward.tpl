@@ -1,11 +1,11 @@
-# Backward: one program per (head, BLOCK_B batch rows) runs the time steps from the last to the
+# Backward: one program per (head, 16 batch rows) runs the time steps from the last to the
 # first; R stays on the chip. R h_{t-1} was computed for all steps before.
 #
 #     dx, dr, ds = cell'(W x + b, p + b_r, states_{t-1}, d);    d_{t-1} = ds + R^T dr (for h)
 #
-# Where registers allow it, what step t - 1 reads is loaded while step t computes. The products of
-# R^T dr run in two chains, over the even and the odd gates, because each product waits for the one
-# it adds to. Rows past their length pass their gradient on and have dx = 0.
+# Where registers allow it, what a step reads is loaded up to two steps before. The products of R^T
+# dr run in two chains, over the even and the odd gates, because each product waits for the one it
+# adds to. Rows past their length pass their gradient on and have dx = 0.
 
 
 @triton.jit
@@ -67,7 +67,6 @@ def fused_backward(
     T,
     N,
     D: tl.constexpr,
-    BLOCK_B: tl.constexpr,
     BLOCK_D: tl.constexpr,
     HAS_INITIAL: tl.constexpr,
     HAS_LENGTHS: tl.constexpr,
@@ -75,15 +74,16 @@ def fused_backward(
     HAS_DSTATES: tl.constexpr,
     HAS_DLAST: tl.constexpr,
     FIRST: tl.constexpr,  # the state that `carried` begins with: 1, or 0 if it is `states`
-    AHEAD: tl.constexpr,  # 1 to load what the next step reads while this one computes, else 0
+    AHEAD: tl.constexpr,  # how many steps before its use a step's input is loaded: 0, 1 or 2
 ):
     head = tl.program_id(0) % N
-    row = tl.program_id(0) // N * BLOCK_B + tl.arange(0, BLOCK_B)
+    first = tl.program_id(0) // N * 16
     col = tl.arange(0, BLOCK_D)
-    live = (row < B)[:, None] & (col < D)[None, :]
+    rows, columns = at_rows(first), at_columns(BLOCK_D)
+    live = (rows < B) & (columns < D)
     width = tl.cast(N, tl.int64) * D  # int64: B T N D may pass 2**31
-    unit = (head * D + col)[None, :]
-    far = row.to(tl.int64)[:, None]
+    unit = head * D + columns
+    far = rows.to(tl.int64)
     at_x = far * (T * %gates% * width) + unit
     at_a = far * (T * %distinct% * width) + unit
     at_h = far * (T * width) + unit
@@ -93,33 +93,46 @@ def fused_backward(
     r$ = tl.load(r + ($ * width + head * D) * D + square, inside, 0.0)  #: gates
     b$ = tl.load(b + $ * width + head * D + col, col < D, 0.0).to(tl.float32)[None, :]  #: biases
     if HAS_DLAST:
-        d$ = tl.load(dlast + $ * B * width + at_s, live, 0.0).to(tl.float32)  #: states
+        d$ = flat(tl.load(dlast + $ * B * width + at_s, live, 0.0)).to(tl.float32)  #: states
     else:
-        d$ = tl.zeros([BLOCK_B, BLOCK_D], tl.float32)  #: states
+        d$ = tl.zeros([16, BLOCK_D], tl.float32)  #: states
+    row = first + tl.arange(0, 16)
     if HAS_LENGTHS:
         length = tl.load(lengths + row, row < B, 0)[:, None]
-    sum$ = tl.zeros([BLOCK_B, BLOCK_D], tl.float32)  #: biases
-    if AHEAD:
-        [next_x$: gates], [next_p$: gates], [next_s$: states], [next_d$: states] = load_step(
-            wx, products, initial, hidden, carried, dstates, T - 1, at_x, at_h, at_s, live,
-            width, B, T, HAS_INITIAL, HAS_DSTATES, FIRST
+    sum$ = tl.zeros([16, BLOCK_D], tl.float32)  #: biases
+    if AHEAD > 0:
+        [near_x$: gates], [near_p$: gates], [near_s$: states], [near_d$: states] = load_step(
+            wx, products, initial, hidden, carried, dstates, T - 1, at_x, at_h, at_s, live, width,
+            B, T, HAS_INITIAL, HAS_DSTATES, FIRST
+        )
+    if AHEAD > 1:
+        [far_x$: gates], [far_p$: gates], [far_s$: states], [far_d$: states] = load_step(
+            wx, products, initial, hidden, carried, dstates, T - 2, at_x, at_h, at_s, live, width,
+            B, T, HAS_INITIAL, HAS_DSTATES, FIRST
         )
     for step in range(T):
         t = T - 1 - step
-        if AHEAD:
-            x$ = next_x$.to(tl.float32) + b$  #: gates
-            p$ = next_p$.to(tl.float32)  #: gates
-            s$ = next_s$.to(tl.float32)  #: states
-            e$ = next_d$.to(tl.float32)  #: states
-        [next_x$: gates], [next_p$: gates], [next_s$: states], [next_d$: states] = load_step(
-            wx, products, initial, hidden, carried, dstates, t - AHEAD, at_x, at_h, at_s, live,
-            width, B, T, HAS_INITIAL, HAS_DSTATES, FIRST
-        )
-        if not AHEAD:
-            x$ = next_x$.to(tl.float32) + b$  #: gates
-            p$ = next_p$.to(tl.float32)  #: gates
-            s$ = next_s$.to(tl.float32)  #: states
-            e$ = next_d$.to(tl.float32)  #: states
+        if AHEAD == 0:
+            [near_x$: gates], [near_p$: gates], [near_s$: states], [near_d$: states] = load_step(
+                wx, products, initial, hidden, carried, dstates, t, at_x, at_h, at_s, live, width,
+                B, T, HAS_INITIAL, HAS_DSTATES, FIRST
+            )
+        x$ = flat(near_x$).to(tl.float32) + b$  #: gates
+        p$ = flat(near_p$).to(tl.float32)  #: gates
+        s$ = flat(near_s$).to(tl.float32)  #: states
+        e$ = flat(near_d$).to(tl.float32)  #: states
+        if AHEAD == 1:
+            [near_x$: gates], [near_p$: gates], [near_s$: states], [near_d$: states] = load_step(
+                wx, products, initial, hidden, carried, dstates, t - 1, at_x, at_h, at_s, live, width,
+                B, T, HAS_INITIAL, HAS_DSTATES, FIRST
+            )
+        if AHEAD > 1:
+            near_x$, near_p$ = far_x$, far_p$  #: gates
+            near_s$, near_d$ = far_s$, far_d$  #: states
+            [far_x$: gates], [far_p$: gates], [far_s$: states], [far_d$: states] = load_step(
+                wx, products, initial, hidden, carried, dstates, t - 2, at_x, at_h, at_s, live, width,
+                B, T, HAS_INITIAL, HAS_DSTATES, FIRST
+            )
         p$ += b%row  #: recurrent
         if HAS_DSTATES:
             e$ += d$  #: states
@@ -138,16 +151,18 @@ def fused_backward(
         sum$ += dx$  #: gates
         sum%row += dr$  #: recurrent
         q$ = dr$.to(r.dtype.element_ty)  #: gates
-        odd = tl.zeros([BLOCK_B, BLOCK_D], tl.float32)
+        odd = tl.zeros([16, BLOCK_D], tl.float32)
         d0 = tl.dot(q$, r$, d0, input_precision=PRECISION)  #: even
         odd = tl.dot(q$, r$, odd, input_precision=PRECISION)  #: odd
         d0 += odd
         out_x = dx + t * %gates% * width + at_x
         out_a = apart + t * %distinct% * width + at_a
-        tl.store(out_x + $ * width, dx$.to(dx.dtype.element_ty), live)  #: gates
-        tl.store(out_a + %k * width, q$, live)  #: distinct
+        tl.store(out_x + $ * width, folded(dx$.to(dx.dtype.element_ty)), live)  #: gates
+        tl.store(out_a + %k * width, folded(q$), live)  #: distinct
     if HAS_INITIAL:
+        d$ = folded(d$)  #: states
         tl.store(dinitial + $ * B * width + at_s, d$.to(dinitial.dtype.element_ty), live)  #: states
     at_b = (tl.program_id(0) // N * %biases%) * width + head * D + col
-    sum$ = tl.sum(tl.where(live, sum$, 0.0), 0)  #: biases
+    kept = (row < B)[:, None] & (col < D)[None, :]
+    sum$ = tl.sum(tl.where(kept, sum$, 0.0), 0)  #: biases
     tl.store(db + at_b + $ * width, sum$, col < D)  #: biases

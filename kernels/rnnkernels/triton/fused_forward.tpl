@@ -1,9 +1,10 @@
-# Forward: one program per (head, BLOCK_B batch rows) runs all time steps; R stays on the chip.
+# Forward: one program per (head, 16 batch rows) runs all time steps; R stays on the chip.
 #
 #     p_g = R_g h;    states = cell(W x + b, p + b_r, states);    stored: states of every step
 #
-# The states stay in float32 from step to step, h rounded to the storage type. The x of the next
-# step is loaded while this step computes. Rows past their length keep their states.
+# The states stay in float32 from step to step, h rounded to the storage type. What W x
+# is two steps ahead is loaded meanwhile: memory answers later than the next step begins. Rows past
+# their length keep their states.
 
 
 @triton.jit
@@ -20,7 +21,6 @@ def fused_forward(
     T,
     N,
     D: tl.constexpr,
-    BLOCK_B: tl.constexpr,
     BLOCK_D: tl.constexpr,
     HAS_INITIAL: tl.constexpr,
     HAS_LENGTHS: tl.constexpr,
@@ -28,13 +28,14 @@ def fused_forward(
     PRECISION: tl.constexpr,
 ):
     head = tl.program_id(0) % N
-    row = tl.program_id(0) // N * BLOCK_B + tl.arange(0, BLOCK_B)
+    first = tl.program_id(0) // N * 16
     col = tl.arange(0, BLOCK_D)
-    live = (row < B)[:, None] & (col < D)[None, :]
+    rows, columns = at_rows(first), at_columns(BLOCK_D)
+    live = (rows < B) & (columns < D)
     width = tl.cast(N, tl.int64) * D  # int64: B T N D may pass 2**31
     plane = B * T * width  # one state at every step
-    unit = (head * D + col)[None, :]
-    far = row.to(tl.int64)[:, None]
+    unit = head * D + columns
+    far = rows.to(tl.int64)
     at_x = far * (T * %gates% * width) + unit
     at_h = far * (T * width) + unit
     at_s = far * width + unit
@@ -43,17 +44,21 @@ def fused_forward(
     r$ = tl.load(r + ($ * width + head * D) * D + square, inside, 0.0)  #: gates
     b$ = tl.load(b + $ * width + head * D + col, col < D, 0.0).to(tl.float32)[None, :]  #: biases
     if HAS_INITIAL:
-        s$ = tl.load(initial + $ * B * width + at_s, live, 0.0).to(tl.float32)  #: states
+        s$ = flat(tl.load(initial + $ * B * width + at_s, live, 0.0)).to(tl.float32)  #: states
     else:
-        s$ = tl.zeros([BLOCK_B, BLOCK_D], tl.float32)  #: states
+        s$ = tl.zeros([16, BLOCK_D], tl.float32)  #: states
     if HAS_LENGTHS:
+        row = first + tl.arange(0, 16)
         length = tl.load(lengths + row, row < B, 0)[:, None]
-    next$ = tl.load(wx + $ * width + at_x, live, 0.0)  #: gates
+    near$ = tl.load(wx + $ * width + at_x, live, 0.0)  #: gates
+    soon = live & (T > 1)
+    far$ = tl.load(wx + (%gates% + $) * width + at_x, soon, 0.0)  #: gates
     for t in range(T):
-        x$ = next$.to(tl.float32) + b$  #: gates
+        x$ = flat(near$).to(tl.float32) + b$  #: gates
+        near$ = far$  #: gates
         wx += %gates% * width
-        ahead = live & (t + 1 < T)
-        next$ = tl.load(wx + $ * width + at_x, ahead, 0.0)  #: gates
+        soon = live & (t + 2 < T)
+        far$ = tl.load(wx + (%gates% + $) * width + at_x, soon, 0.0)  #: gates
         h = s0.to(wx.dtype.element_ty)
         p$ = tl.dot(h, r$, input_precision=PRECISION)  #: gates
         p$ += b%row  #: recurrent
@@ -65,9 +70,9 @@ def fused_forward(
             n$ = tl.where(t < length, n$, 0.0)  #: states
         else:
             s$ = n$  #: states
-        tl.store(states + $ * plane + at_h, n$.to(states.dtype.element_ty), live)  #: states
+        tl.store(states + $ * plane + at_h, folded(n$.to(states.dtype.element_ty)), live)  #: states
         if KEEP:
-            tl.store(carried + ($ - 1) * plane + at_h, n$, live)  #: carried
+            tl.store(carried + ($ - 1) * plane + at_h, folded(n$), live)  #: carried
             carried += width
         states += width
-    tl.store(last + $ * B * width + at_s, s$.to(last.dtype.element_ty), live)  #: states
+    tl.store(last + $ * B * width + at_s, folded(s$.to(last.dtype.element_ty)), live)  #: states

@@ -41,8 +41,11 @@ def kernel(cell: Cell, template: str) -> Any:
 
 def kernel_source(cell: Cell, template: str) -> str:
     """Return the module of Triton code that `kernel` runs, to read or to keep."""
-    body = files(__package__).joinpath(f"{template}.tpl").read_text(encoding="utf-8")
-    return triton_source(cell) + "\n\n\n" + expand(cell, body)
+    parts = [
+        files(__package__).joinpath(f"{part}.tpl").read_text(encoding="utf-8")
+        for part in ("tiles", template)
+    ]
+    return "\n\n\n".join([triton_source(cell), *(expand(cell, part) for part in parts)])
 
 
 def expand(cell: Cell, text: str) -> str:
