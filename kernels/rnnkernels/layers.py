@@ -7,7 +7,7 @@ bidirectional layer run in one call, as heads of the same recurrence, the second
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
@@ -147,5 +147,27 @@ def reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
         return x.flip(1)
     t = torch.arange(x.shape[1], device=x.device)
     ends = lengths.unsqueeze(1)
-    source = torch.where(t < ends, ends - 1 - t, t).unsqueeze(2)
-    return x.gather(1, source.expand_as(x))
+    return _turn(x, torch.where(t < ends, ends - 1 - t, t).unsqueeze(2))
+
+
+class _Turn(torch.autograd.Function):
+    """Gather steps that change places in pairs, which undoes itself and so is its own derivative.
+
+    The derivative that PyTorch knows of a gather adds with atomics: slow, and refused where
+    deterministic algorithms are asked for.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, source: Tensor) -> Tensor:
+        ctx.save_for_backward(source)
+        return x.gather(1, source.expand_as(x))
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None]:
+        return _turn(dy, ctx.saved_tensors[0]), None
+
+
+def _turn(x: Tensor, source: Tensor) -> Tensor:
+    function: Any = _Turn  # torch leaves `apply` without types
+    turned: Tensor = function.apply(x, source)
+    return turned

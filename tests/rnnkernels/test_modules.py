@@ -224,6 +224,9 @@ def test_reverse_turns_each_row_within_its_length() -> None:
     turned = reverse(x, torch.tensor([4, 6]))
     assert turned.squeeze(2).tolist() == [[3, 2, 1, 0, 4, 5], [11, 10, 9, 8, 7, 6]]
     assert torch.equal(reverse(turned, torch.tensor([4, 6])), x)
+    leaf = torch.randn(3, 6, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: reverse(x, LENGTHS), leaf)
+    assert torch.autograd.gradgradcheck(lambda x: reverse(x, LENGTHS), leaf)
 
 
 def test_copies_and_saved_modules_work() -> None:
