@@ -11,7 +11,8 @@ from rnnkernels.errors import (
     RnnError,
     UnsupportedError,
 )
-from rnnkernels.modules import GRU, LSTM, SLSTM, Elman, Recurrent
+from rnnkernels.modules import GRU, LSTM, SLSTM, Elman
+from rnnkernels.recurrent import Recurrent
 from rnnkernels.registry import available
 
 __all__ = [

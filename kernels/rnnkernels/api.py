@@ -64,22 +64,34 @@ def rnn(  # noqa: PLR0917 - tensors, then options, each with a default
     wx, r, b, initial = _cast(wx, r, b, initial)
     _check(found, wx, r, b, initial)
     B, T, _, N, D = wx.shape
-    if b is None:
-        b = wx.new_zeros(found.bias_rows, N, D)
-    counted = None if lengths is None else check_lengths(lengths, B, T, wx.device)
-    visible = len(found.states)
-    if found.parameters:
-        # Backends know no parameters: each travels as one more state that never changes.
-        if initial is None:
-            initial = wx.new_zeros(visible, B, N, D)
-        constant = b[found.biases :].unsqueeze(1).expand(-1, B, N, D)
-        initial, b = torch.cat([initial, constant]), b[: found.biases]
+    b = wx.new_zeros(found.bias_rows, N, D) if b is None else b
+    counts = None if lengths is None else check_lengths(lengths, B, T, wx.device)
+    return _run(found, wx, r, b, initial, counts, backend)
+
+
+def _run(  # noqa: PLR0917 - as rnn
+    cell: Cell,
+    wx: Tensor,
+    r: Tensor,
+    b: Tensor,
+    initial: Tensor | None,
+    lengths: Tensor | None,
+    backend: str,
+) -> tuple[Tensor, Tensor]:
+    """Call the operator on checked tensors.
+
+    Backends know no parameters: each travels as one more state that never changes.
+    """
+    visible = len(cell.states)
+    if cell.parameters:
+        B, _, _, N, D = wx.shape
+        start = wx.new_zeros(visible, B, N, D) if initial is None else initial
+        constant = b[cell.biases :].unsqueeze(1).expand(-1, B, N, D)
+        initial, b = torch.cat([start, constant]), b[: cell.biases]
     inputs = (wx, r, b) if initial is None else (wx, r, b, initial)
     needs_grad = torch.is_grad_enabled() and any(t.requires_grad for t in inputs)
-    states, last, *_ = ops.forward(
-        wx, r, b, initial, counted, found.kernel_key, backend, needs_grad
-    )
-    return (states[:visible], last[:visible]) if found.parameters else (states, last)
+    states, last, *_ = ops.forward(wx, r, b, initial, lengths, cell.kernel_key, backend, needs_grad)
+    return (states[:visible], last[:visible]) if cell.parameters else (states, last)
 
 
 def _check_tensors(**given: object) -> None:

@@ -66,15 +66,7 @@ def run(
         start = None if initial is None else [state[k] for state in initial]
         calls.append(_call(cell, weights, reverse(x, lengths) if k else x, start, heads))
     call = _side_by_side(*calls) if both else calls[0]
-    states, last = rnn(
-        call.wx,
-        call.r,
-        call.b,
-        cell=cell,
-        backend=backend,
-        initial=call.initial,
-        lengths=lengths,
-    )
+    states, last = rnn(call.wx, call.r, call.b, cell, backend, call.initial, lengths)
     outputs = list(states[0].reshape(B, T, len(directions), -1).unbind(2))
     h, *others = last.reshape(len(last), B, len(directions), -1).transpose(1, 2).unbind(0)
     if directions[0].hr is not None:
