@@ -106,7 +106,8 @@ def _cast(
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Under autocast, convert all inputs to its dtype, as for a matrix product."""
     kind = wx.device.type
-    if not torch.is_autocast_enabled(kind) or wx.dtype == torch.float64:
+    known = kind != "meta"  # of which torch cannot tell whether it casts
+    if not known or not torch.is_autocast_enabled(kind) or wx.dtype == torch.float64:
         return wx, r, b, initial
     to = torch.get_autocast_dtype(kind)
     return (

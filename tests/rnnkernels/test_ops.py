@@ -154,6 +154,10 @@ def test_shapes_without_data() -> None:
         states, last = rnn(*fake[:3], cell="slstm", initial=fake[3])
     assert states.shape == (4, 3, 5, 2, 4)
     assert last.shape == (4, 3, 2, 4)
+    outputs, (h, c) = LSTM(5, 8, 2, device="meta")(torch.empty(6, 3, 5, device="meta"))
+    assert outputs.shape == (6, 3, 8)
+    assert h.shape == c.shape == (2, 3, 8)
+    assert {outputs.device.type, h.device.type} == {"meta"}
 
 
 def gpu_leaves(name: str, device: str = "cuda") -> list[Tensor]:
