@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from rnnkernels import CELLS, CellError, cell, rnn
 from rnnkernels.cells import find
 from rnnkernels.definition import by_key
 from rnnkernels.emit import torch_functions
+from rnnkernels.trace import VOCABULARY
 
 
 def test_what_kernels_read_off_a_cell() -> None:
@@ -65,6 +68,18 @@ def test_a_notebook_cell_needs_no_file_and_no_imports() -> None:
     scope: dict[str, object] = {}
     exec(NOTEBOOK, scope)  # noqa: S102 - as IPython runs a cell
     assert scope["lstm"] == CELLS["lstm"]
+
+
+def test_the_guide_to_cells_runs() -> None:
+    guide = Path(__file__).parents[2] / "docs" / "cells.md"
+    blocks = re.findall(r"```python\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 4
+    scope: dict[str, object] = {}
+    exec("\n".join(blocks), scope)  # noqa: S102 - our own page
+    assert scope["r"].grad.abs().max() > 0
+    assert scope["outputs"].shape == (20, 4, 64)
+    listed = re.search(r"^    (sigmoid .*)$", guide.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(listed[1].split()) == set(VOCABULARY)
 
 
 def test_keys_are_the_same_in_another_process() -> None:
