@@ -212,6 +212,11 @@ def _trace(
         result = _with_vocabulary(name, equations)(*arguments)
     except CellError as error:
         raise CellError(f"cell {name}: {error}") from None
+    except NameError as error:
+        raise CellError(
+            f"cell {name}: {error} in a helper function, which imports what it uses: "
+            "from rnnkernels.trace import sigmoid"
+        ) from error
     except TypeError as error:
         raise CellError(
             f"cell {name}: {error}; expected a function of "
@@ -243,9 +248,11 @@ def _with_vocabulary(
                 f"cell {name}: unknown operation {unknown!r}; known: + - * / ** abs "
                 f"{', '.join(VOCABULARY)}"
             )
-    return FunctionType(
+    scoped = FunctionType(
         equations.__code__, scope, name, equations.__defaults__, equations.__closure__
     )
+    scoped.__kwdefaults__ = equations.__kwdefaults__
+    return scoped
 
 
 def _global_names(code: CodeType) -> Iterator[str]:

@@ -84,6 +84,22 @@ def test_helpers_closures_and_numbers_from_outside_work() -> None:
     assert constants == {0.25, 0.75}
 
 
+def test_defaults_are_constants():
+    @cell(gates=("a",), states=("h",))
+    def leaky(x, r, s, scale=0.25, *, shift=2):
+        return scale * tanh(x.a + r.a) + shift
+
+    assert {node.value for node in leaky.forward.nodes if node.op == "const"} == {0.25, 2.0}
+
+
+def test_a_helper_without_its_imports_is_told_so():
+    def squash(a):
+        return softplus(a)
+
+    with pytest.raises(CellError, match=r"'softplus' is not defined in a helper function, which"):
+        define(lambda x, r, s: squash(x.a + r.a))
+
+
 def define(equations, *, gates=("a",), states=("h",), **options):
     return cell(gates=gates, states=states, **options)(equations)
 
