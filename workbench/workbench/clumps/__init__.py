@@ -1,0 +1,1 @@
+"""Giant star-forming clumps in survey pictures: data, simulation, detection, evaluation."""
