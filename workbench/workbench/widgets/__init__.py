@@ -1,0 +1,1 @@
+"""Widgets for the notebooks: pure state in one module, a thin view in another."""
