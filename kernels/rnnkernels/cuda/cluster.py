@@ -1,0 +1,149 @@
+"""The cluster strategy: a cluster of thread blocks (or one block) per head and tile of batch rows.
+
+cluster_plan.py chooses the launch; the kernels are in cluster_forward.cu and cluster_backward.cu.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+
+from rnnkernels.cuda.cluster_plan import Plan, backward_plan, chunk, forward_plan, product_type
+from rnnkernels.cuda.compile import architecture, cubin, program
+from rnnkernels.cuda.launch import Gpu, Launch, aligned, gpu
+from rnnkernels.emit import cuda_source
+from rnnkernels.gradients import bias_gradient, recurrent_gradient, recurrent_products
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rnnkernels.problem import Problem
+
+STORE = {torch.bfloat16: "bf16", torch.float16: "f16", torch.float32: "float"}
+
+
+def forward_source(problem: Problem, plan: Plan) -> str:
+    """Return the translation unit of the forward kernel."""
+    return program(_cell(problem), _constants(problem, plan), "cluster_forward.cu")
+
+
+def backward_source(problem: Problem, plan: Plan, *, dstates: bool) -> str:
+    """Return the translation unit of the backward kernel."""
+    constants = _constants(problem, plan) | {
+        "WARPS": plan.warps,
+        "HAS_DSTATES": dstates,
+        "Product": STORE[product_type(problem)],
+    }
+    return program(_cell(problem), constants, "cluster_backward.cu")
+
+
+def _cell(problem: Problem) -> str:
+    return cuda_source(problem.cell, fast=problem.dtype == torch.bfloat16)
+
+
+def _constants(problem: Problem, plan: Plan) -> dict[str, int | bool | str]:
+    return {
+        "Store": STORE[problem.dtype],
+        "EXACT": not problem.tf32,
+        "D": problem.head_dim,
+        "CLUSTER": plan.cluster,
+        "TILE": plan.tile,
+        "COPIERS": plan.copiers,
+        "SPLIT": plan.split,
+        "RING": plan.ring,
+        "RESIDENT": plan.resident,
+        "REGISTERS": plan.registers,
+        "COPY_REGISTERS": plan.copy_registers,
+        "CHUNK": chunk(problem),
+        "SHARED": plan.shared,
+    }
+
+
+def unsupported(problem: Problem, device: Gpu) -> str | None:
+    """Return why this strategy cannot run a problem, or None if it can."""
+    if forward_plan(problem, device) and backward_plan(problem, device, dstates=True):
+        return None
+    return (
+        f"R of head_dim {problem.head_dim} with {len(problem.cell.gates)} gates in {problem.dtype} "
+        f"does not fit into a cluster of {device.max_cluster} blocks"
+    )
+
+
+@lru_cache(maxsize=4096)
+def forward_launch(problem: Problem, plan: Plan, device: int) -> Launch:
+    """Return the forward kernel, compiled and loaded."""
+    code = cubin(forward_source(problem, plan), architecture(gpu(device).capability))
+    return Launch(code, "cluster_forward", plan.grid(problem), device)
+
+
+@lru_cache(maxsize=4096)
+def backward_launch(problem: Problem, plan: Plan, device: int, *, dstates: bool) -> Launch:
+    """Return the backward kernel, compiled and loaded."""
+    code = cubin(
+        backward_source(problem, plan, dstates=dstates), architecture(gpu(device).capability)
+    )
+    return Launch(code, "cluster_backward", plan.grid(problem), device)
+
+
+def keeps_carried(problem: Problem) -> bool:
+    """Whether forward keeps c, n, m in float32: if storage would round them before backward."""
+    return problem.needs_grad and len(problem.cell.states) > 1 and problem.dtype != torch.float32
+
+
+def forward(  # noqa: PLR0917 - as registry.Backend
+    problem: Problem,
+    wx: Tensor,
+    r: Tensor,
+    b: Tensor,
+    initial: Tensor | None,
+    lengths: Tensor | None,
+    plan: Plan | None = None,
+) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    """Run the forward kernel; shapes as in `registry.Backend`."""
+    B, T, _, N, D = wx.shape
+    S = len(problem.cell.states)
+    states, last = wx.new_empty((S, B, T, N, D)), wx.new_empty((S, B, N, D))
+    carried = None
+    if keeps_carried(problem):
+        carried = wx.new_empty((S - 1, B, T, N, D), dtype=torch.float32)
+    plan = plan or forward_plan(problem, gpu(wx.device))
+    assert plan is not None  # unsupported() came first
+    run = forward_launch(problem, plan, wx.get_device())
+    tensors = [aligned(tensor) for tensor in (wx, r, b, initial)]
+    run(*tensors, lengths, states, last, carried, B, T, N)
+    return states, last, () if carried is None else (carried,)
+
+
+def backward(  # noqa: PLR0917 - as registry.Backend
+    problem: Problem,
+    wx: Tensor,
+    r: Tensor,
+    b: Tensor,
+    initial: Tensor | None,
+    lengths: Tensor | None,
+    states: Tensor,
+    saved: tuple[Tensor, ...],
+    dstates: Tensor | None,
+    dlast: Tensor | None,
+    plan: Plan | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Run the products before, the backward kernel and the products after."""
+    cell, hidden = problem.cell, states[0]
+    B, T, _, N, D = wx.shape
+    first = None if initial is None else initial[0]
+    dx = torch.empty_like(wx)
+    apart = wx.new_empty((B, T, sum(cell.distinct), N, D)) if any(cell.distinct) else None
+    dinitial = None if initial is None else torch.empty_like(initial)
+    carried = saved[0] if saved else states[1:] if len(cell.states) > 1 else None
+    given = dstates is not None
+    plan = plan or backward_plan(problem, gpu(wx.device), dstates=given)
+    assert plan is not None  # unsupported() came first
+    run = backward_launch(problem, plan, wx.get_device(), dstates=given)
+    products = recurrent_products(hidden, first, r, dtype=product_type(problem))
+    tensors = [aligned(tensor) for tensor in (wx, products, r, b, initial)]
+    others = [aligned(tensor) for tensor in (hidden, carried, dstates, dlast)]
+    run(*tensors, lengths, *others, dx, apart, dinitial, B, T, N)
+    dr = recurrent_gradient(cell, dx, apart, hidden, first)
+    return dx, dr, bias_gradient(cell, dx, apart), dinitial
