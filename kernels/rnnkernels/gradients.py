@@ -11,11 +11,16 @@ Products accumulate in float32 (float64 for float64). Same inputs, same bits.
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import torch
 
+from rnnkernels.triton import sums
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
     from rnnkernels.definition import Cell
@@ -51,6 +56,9 @@ def recurrent_products(
     B, T, N, D = hidden.shape
     G = r.shape[0]
     out = torch.empty((B, T, G, N, D), dtype=dtype or hidden.dtype, device=hidden.device)
+    if sums.fits(hidden):
+        sums.recurrent_products(hidden, initial, r, out)
+        return out
     # The h before row b T + t is row b T + t - 1, but for t = 0. Those rows are written again
     # below, which costs less than a shifted copy of h.
     rows = B * T
@@ -77,6 +85,12 @@ def recurrent_gradient(
 
     dx and distinct as at the top of this file, hidden (B, T, N, D) is h, initial (B, N, D) or None.
     """
+    if sums.fits(dx):
+        parts = [
+            sums.weight_gradient(source, first, count, hidden, initial)
+            for source, first, count in _runs(cell, dx, distinct)
+        ]
+        return torch.cat(parts).to(dx.dtype)
     B, T, G, N, D = dx.shape
     previous = previous_hidden(hidden, initial).view(B * T, N, D).transpose(0, 1)
     wide = torch.float64 if dx.dtype == torch.float64 else torch.float32
@@ -120,10 +134,26 @@ def bias_gradient(cell: Cell, dx: Tensor, distinct: Tensor | None) -> Tensor:
     return torch.cat(rows).to(dx.dtype)
 
 
+def _runs(cell: Cell, dx: Tensor, distinct: Tensor | None) -> Iterator[tuple[Tensor, int, int]]:
+    """Yield (tensor, first gate in it, how many) that together are dr of all gates in order."""
+    gate = 0
+    for apart, run in groupby(cell.distinct):
+        count = len(list(run))
+        if apart:
+            yield _kept_apart(cell, gate, distinct), sum(cell.distinct[:gate]), count
+        else:
+            yield dx, gate, count
+        gate += count
+
+
+def _kept_apart(cell: Cell, gate: int, distinct: Tensor | None) -> Tensor:
+    if distinct is None:
+        raise ValueError(f"gate {cell.gates[gate]} of {cell.name} has a dr of its own: expected it")
+    return distinct
+
+
 def _recurrent(cell: Cell, gate: int, dx: Tensor, distinct: Tensor | None) -> Tensor:
     """Return dr (B, T, N, D) of one gate."""
     if not cell.distinct[gate]:
         return dx[:, :, gate]
-    if distinct is None:
-        raise ValueError(f"gate {cell.gates[gate]} of {cell.name} has a dr of its own: expected it")
-    return distinct[:, :, sum(cell.distinct[:gate])]
+    return _kept_apart(cell, gate, distinct)[:, :, sum(cell.distinct[:gate])]

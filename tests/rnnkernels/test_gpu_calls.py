@@ -65,7 +65,7 @@ def test_captured_in_a_cuda_graph(shape: tuple[int, ...], backend: str) -> None:
 def test_a_compiled_training_step(backend: str) -> None:
     torch.manual_seed(0)
     model = LSTM(24, 64, num_heads=2, backend=backend).to(DEVICE)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     x = torch.randn(20, 8, 24, device=DEVICE)
     y = torch.randn(20, 8, 64, device=DEVICE).tanh()
 
@@ -80,7 +80,7 @@ def test_a_compiled_training_step(backend: str) -> None:
         value.backward()
         optimizer.step()
         losses.append(value.item())
-    assert losses[-1] < 0.97 * losses[0]
+    assert losses[-1] < 0.95 * losses[0]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -165,6 +165,20 @@ def test_what_a_backend_cannot_run_names_what_can() -> None:
     for backend in BACKENDS:
         with pytest.raises(UnsupportedError, match=r"float64.*reference"):
             rnn(wx, r, b, backend=backend)
+
+
+def test_a_grid_that_cannot_be_resident_is_refused() -> None:
+    launch = pytest.importorskip("rnnkernels.cuda.launch")
+    core = pytest.importorskip("cuda.core")
+    waiting = """extern "C" __global__ void waiting(long long* arguments) { }"""
+
+    major, minor = torch.cuda.get_device_capability(DEVICE)
+    options = core.ProgramOptions(arch=f"sm_{major}{minor}")
+    cubin = core.Program(waiting, "c++", options).compile("cubin").code
+    blocks = 40 * torch.cuda.get_device_properties(DEVICE).multi_processor_count
+    grid = launch.Grid(blocks, 1024, cooperative=True)
+    with pytest.raises(UnsupportedError, match=rf"{blocks} blocks of 1024 threads.*alternating"):
+        launch.Launch(cubin, "waiting", grid, DEVICE.index)
 
 
 def test_many_kinds_of_alternating_problems_keep_memory_bounded() -> None:

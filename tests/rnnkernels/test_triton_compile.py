@@ -47,7 +47,8 @@ def test_no_kernel_spills_registers(
         # with initial states, lengths and a gradient of `last`: what needs most registers
         for build in builds(CELLS_SHIPPED[cell], head_dim, dtype, options=True):
             used = usage(build, capability, tmp_path)
-            assert used.spilled <= fused.SPILLED.get(len(build.cell.states), 0), build
+            allowed = fused.SPILLED.get((len(CELLS_SHIPPED[cell].states), head_dim), 0)
+            assert used.spilled <= allowed, build
             assert used.registers * 32 * build.warps <= 65536
             assert used.shared <= ROOM[capability]
 

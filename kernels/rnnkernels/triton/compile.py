@@ -40,12 +40,12 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Build:
-    """One kernel to compile: a cell's template, its argument types, its constants, its warps.
+    """One kernel to compile: a cell's template, or one for all, its arguments and constants.
 
     `pointers` maps pointer arguments to their element types, `scalars` are the int32 arguments.
     """
 
-    cell: Cell
+    cell: Cell | None
     template: str
     pointers: tuple[tuple[str, torch.dtype], ...]
     scalars: tuple[str, ...]
@@ -54,6 +54,7 @@ class Build:
     # Elements at a multiple of which pointers are known to start, so how many a thread moves at
     # once; 0: one.
     alignment: int = 0
+    fast: bool = False  # approximate instructions, right for bfloat16 storage
 
     @property
     def signature(self) -> dict[str, str]:
@@ -75,14 +76,18 @@ def cubin(build: Build, capability: tuple[int, int]) -> Any:
         if build.alignment
     }
     source = ASTSource(
-        kernel(build.cell, build.template), build.signature, dict(build.constants), aligned
+        kernel(build.cell, build.template, fast=build.fast),
+        build.signature,
+        dict(build.constants),
+        aligned,
     )
     target = GPUTarget("cuda", 10 * capability[0] + capability[1], 32)
     try:
         return triton.compile(source, target, {"num_warps": build.warps, "num_stages": 1})
     except Exception as error:
+        owner = f" of cell {build.cell.name}" if build.cell else ""
         raise CompileError(
-            f"{build.template} of cell {build.cell.name} does not compile for "
+            f"{build.template}{owner} does not compile for "
             f"sm_{target.arch} with {dict(build.constants)}: {error}"
         ) from error
 
@@ -114,6 +119,7 @@ class Loaded:
     """A kernel in a GPU's memory, ready to launch."""
 
     handle: Any
+    device: int
     warps: int
     shared: int
     pointers: int
@@ -130,10 +136,24 @@ class Loaded:
         packed = ((*values, 0, 0), self.types)
         stream = driver.CUstream(torch.cuda.current_stream().cuda_stream)
         block = 32 * self.warps
+        bind_context(self.device)
         (status,) = driver.cuLaunchKernel(
             self.handle, programs, 1, 1, block, 1, 1, self.shared, stream, packed, 0
         )
         _check(status, "launch")
+
+
+def bind_context(device: int) -> None:
+    """Make PyTorch's context current in this thread if none is: autograd's threads begin so."""
+    from cuda.bindings import driver  # noqa: PLC0415 - not on every machine
+
+    status, current = driver.cuCtxGetCurrent()
+    _check(status, "look for a context")
+    if int(current) == 0:
+        status, context = driver.cuDevicePrimaryCtxRetain(driver.CUdevice(device))
+        _check(status, "find PyTorch's context")
+        (status,) = driver.cuCtxSetCurrent(context)
+        _check(status, "take PyTorch's context")
 
 
 def shared_memory(device: int | torch.device) -> int:
@@ -154,7 +174,7 @@ def loaded(build: Build, device: int) -> Loaded:
             f"{build.template} needs {shared:,} B of shared memory, this GPU has {room:,} B; "
             'use backend="alternating"'
         )
-    torch.cuda.current_stream(device)  # PyTorch's context is the one to load into
+    bind_context(device)
     status, library = driver.cuLibraryLoadData(compiled.asm["cubin"], [], [], 0, [], [], 0)
     _check(status, "load")
     status, handle = driver.cuLibraryGetKernel(library, compiled.metadata.name.encode())
@@ -165,7 +185,7 @@ def loaded(build: Build, device: int) -> Loaded:
     pointers, scalars = len(build.pointers), len(build.scalars)
     types = (ctypes.c_void_p,) * pointers + (ctypes.c_int32,) * scalars + (ctypes.c_void_p,) * 2
     function = driver.CUfunction(int(handle))
-    return Loaded(function, build.warps, shared, pointers, types)
+    return Loaded(function, device, build.warps, shared, pointers, types)
 
 
 def run(
@@ -176,7 +196,9 @@ def run(
     if device.type == "cpu":
         standin = torch.zeros(1, device=device)
         given = {name: standin if arguments[name] is None else arguments[name] for name in names}
-        kernel(build.cell, build.template)[programs,](**given, **dict(build.constants))
+        kernel(build.cell, build.template, fast=build.fast)[programs,](
+            **given, **dict(build.constants)
+        )
         return
     loaded(build, device.index)(programs, *(arguments[name] for name in names))
 

@@ -21,7 +21,7 @@ def load_step(
     at_h,
     at_s,
     live,
-    width,
+    width: tl.constexpr,
     B,
     T,
     HAS_INITIAL: tl.constexpr,
@@ -29,21 +29,24 @@ def load_step(
     FIRST: tl.constexpr,
 ):
     """Return what step t reads: x and R h per gate, then the previous states, then dstates."""
-    plane = B * T * width
+    t = tl.cast(t, tl.int64)  # B T N D may pass 2**31
+    plane = B * tl.cast(T, tl.int64) * width
     now = live & (t >= 0)
     before = live & (t > 0)
-    x$ = tl.load(wx + (t * %gates% + $) * width + at_x, now, 0.0)  #: gates
-    p$ = tl.load(products + (t * %gates% + $) * width + at_x, now, 0.0)  #: gates
+    at_x += t * (%gates% * width)
+    at_h += t * width
+    x$ = tl.load(wx + at_x + $ * width, now, 0.0)  #: gates
+    p$ = tl.load(products + at_x + $ * width, now, 0.0)  #: gates
     s$ = x0  #: unread
-    s$ = tl.load(hidden + (t - 1) * width + at_h, before, 0.0)  #: read_hidden
-    exact = carried + (t - 1) * width
-    s$ = tl.load(exact + ($ - FIRST) * plane + at_h, before, 0.0)  #: read_carried
+    s$ = tl.load(hidden + at_h - width, before, 0.0)  #: read_hidden
+    exact = carried + at_h - width
+    s$ = tl.load(exact + ($ - FIRST) * plane, before, 0.0)  #: read_carried
     if HAS_INITIAL:
         begin = live & (t == 0)
         s$ += tl.load(initial + $ * B * width + at_s, begin, 0.0)  #: read
     d$ = x0  #: states
     if HAS_DSTATES:
-        d$ = tl.load(dstates + t * width + $ * plane + at_h, now, 0.0)  #: states
+        d$ = tl.load(dstates + at_h + $ * plane, now, 0.0)  #: states
     return ([x$: gates], [p$: gates], [s$: states], [d$: states])
 
 
@@ -65,7 +68,7 @@ def fused_backward(
     db,  # (programs of a head, biases, N, D) float32 out: sums over time and the rows of each
     B,
     T,
-    N,
+    N: tl.constexpr,
     D: tl.constexpr,
     BLOCK_D: tl.constexpr,
     HAS_INITIAL: tl.constexpr,
@@ -81,12 +84,13 @@ def fused_backward(
     col = tl.arange(0, BLOCK_D)
     rows, columns = at_rows(first), at_columns(BLOCK_D)
     live = (rows < B) & (columns < D)
-    width = tl.cast(N, tl.int64) * D  # int64: B T N D may pass 2**31
+    width: tl.constexpr = N * D  # a constant: what is added to an address costs nothing then
     unit = head * D + columns
     far = rows.to(tl.int64)
-    at_x = far * (T * %gates% * width) + unit
-    at_a = far * (T * %distinct% * width) + unit
-    at_h = far * (T * width) + unit
+    steps = tl.cast(T, tl.int64)  # B T N D may pass 2**31
+    at_x = far * (steps * %gates% * width) + unit
+    at_a = far * (steps * %distinct% * width) + unit
+    at_h = far * (steps * width) + unit
     at_s = far * width + unit
     square = col[:, None] * D + col[None, :]
     inside = (col < D)[:, None] & (col < D)[None, :]
@@ -155,8 +159,9 @@ def fused_backward(
         d0 = tl.dot(q$, r$, d0, input_precision=PRECISION)  #: even
         odd = tl.dot(q$, r$, odd, input_precision=PRECISION)  #: odd
         d0 += odd
-        out_x = dx + t * %gates% * width + at_x
-        out_a = apart + t * %distinct% * width + at_a
+        now = tl.cast(t, tl.int64)
+        out_x = dx + at_x + now * (%gates% * width)
+        out_a = apart + at_a + now * (%distinct% * width)
         tl.store(out_x + $ * width, folded(dx$.to(dx.dtype.element_ty)), live)  #: gates
         tl.store(out_a + %k * width, folded(q$), live)  #: distinct
     if HAS_INITIAL:

@@ -19,7 +19,7 @@ def fused_forward(
     carried,  # (S - 1, B, T, N, D) float32 out
     B,
     T,
-    N,
+    N: tl.constexpr,
     D: tl.constexpr,
     BLOCK_D: tl.constexpr,
     HAS_INITIAL: tl.constexpr,
@@ -32,12 +32,13 @@ def fused_forward(
     col = tl.arange(0, BLOCK_D)
     rows, columns = at_rows(first), at_columns(BLOCK_D)
     live = (rows < B) & (columns < D)
-    width = tl.cast(N, tl.int64) * D  # int64: B T N D may pass 2**31
-    plane = B * T * width  # one state at every step
+    width: tl.constexpr = N * D  # a constant: what is added to an address costs nothing then
+    steps = tl.cast(T, tl.int64)  # B T N D may pass 2**31
+    plane = B * steps * width  # one state at every step
     unit = head * D + columns
     far = rows.to(tl.int64)
-    at_x = far * (T * %gates% * width) + unit
-    at_h = far * (T * width) + unit
+    at_x = wx + far * (steps * %gates% * width) + unit
+    at_h = far * (steps * width) + unit
     at_s = far * width + unit
     square = col[:, None] + col[None, :] * D  # R transposed: (D_in, D_out)
     inside = (col < D)[:, None] & (col < D)[None, :]
@@ -50,15 +51,15 @@ def fused_forward(
     if HAS_LENGTHS:
         row = first + tl.arange(0, 16)
         length = tl.load(lengths + row, row < B, 0)[:, None]
-    near$ = tl.load(wx + $ * width + at_x, live, 0.0)  #: gates
+    near$ = tl.load(at_x + $ * width, live, 0.0)  #: gates
     soon = live & (T > 1)
-    far$ = tl.load(wx + (%gates% + $) * width + at_x, soon, 0.0)  #: gates
+    far$ = tl.load(at_x + (%gates% + $) * width, soon, 0.0)  #: gates
     for t in range(T):
         x$ = flat(near$).to(tl.float32) + b$  #: gates
         near$ = far$  #: gates
-        wx += %gates% * width
+        at_x += %gates% * width
         soon = live & (t + 2 < T)
-        far$ = tl.load(wx + (%gates% + $) * width + at_x, soon, 0.0)  #: gates
+        far$ = tl.load(at_x + (%gates% + $) * width, soon, 0.0)  #: gates
         h = s0.to(wx.dtype.element_ty)
         p$ = tl.dot(h, r$, input_precision=PRECISION)  #: gates
         p$ += b%row  #: recurrent

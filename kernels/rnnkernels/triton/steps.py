@@ -119,10 +119,10 @@ def _build(kind: Kind, template: str) -> Build:
     constants["HAS_LENGTHS"] = kind.problem.lengths
     if template == "fill_table":
         pointers = (table, *((f"a{k}", storage) for k in range(10)))
-        return Build(kind.problem.cell, template, pointers, ("t", "T"), (), 1)
+        return Build(None, template, pointers, ("t", "T"), (), 1)
     if template == "advance":
         by = -CHUNK if kind.backward else CHUNK
-        return Build(kind.problem.cell, template, (table,), (), (("BY", by),), 1)
+        return Build(None, template, (table,), (), (("BY", by),), 1)
     if template == "step_forward":
         pointers = (table, ("products", wide), ("hidden", storage), ("carry", wide))
         constants["KEEP"] = kind.kept
@@ -246,7 +246,7 @@ def forward_steps(  # noqa: PLR0917 - in the order of forward
         workspace.point_at([*inputs, states, carried], 0, problem.steps)
         for _ in _chunks(problem.steps):
             launch()
-        return workspace.carry.to(problem.dtype)
+        return workspace.carry.to(problem.dtype, copy=True)  # the next call overwrites it
 
 
 def backward_steps(  # noqa: PLR0917 - in the order of backward

@@ -20,32 +20,55 @@ from rnnkernels.emit import triton_source
 if TYPE_CHECKING:
     from rnnkernels.definition import Cell
 
+_FAST = """
+
+
+@triton.jit
+def _tanh(a):
+    return tl.inline_asm_elementwise(
+        "tanh.approx.f32 $0, $1;", "=f,f", [a], dtype=tl.float32, is_pure=True, pack=1
+    )
+
+
+@triton.jit
+def _sigmoid(a):
+    return 0.5 * _tanh(0.5 * a) + 0.5
+"""
 _REPEAT = re.compile(r"\s*#: (\w+)$")
 _LIST = re.compile(r"\[([^\[\]:]+): (\w+)\]")
 
 
 @lru_cache(maxsize=256)
-def kernel(cell: Cell, template: str) -> Any:
+def kernel(cell: Cell | None, template: str, *, fast: bool = False) -> Any:
     """Return the Triton function `template` of this cell: interpreted if Triton was told to.
 
     `template` is the name of a .tpl file beside this one, and of the function that it defines.
+    Some are the same for every cell: those take None. `fast` takes the approximate tanh of the
+    hardware (relative error about 5e-4, right for bfloat16 storage), which is not interpreted.
     """
-    name = f"<rnnkernels {cell.key} {template}>"
-    text = kernel_source(cell, template)
+    owner = cell.key if cell else "any_cell"
+    owner += "_fast" if fast else ""
+    name = f"<rnnkernels {owner} {template}>"
+    text = kernel_source(cell, template, fast=fast)
     # Triton reads the source of its functions back through linecache, by this name.
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-    scope: dict[str, Any] = {"__name__": f"rnnkernels.triton.{cell.key}.{template}"}
+    scope: dict[str, Any] = {"__name__": f"rnnkernels.triton.{owner}.{template}"}
     exec(compile(text, name, "exec"), scope)  # noqa: S102 - our own text
     return scope[template]
 
 
-def kernel_source(cell: Cell, template: str) -> str:
+def kernel_source(cell: Cell | None, template: str, *, fast: bool = False) -> str:
     """Return the module of Triton code that `kernel` runs, to read or to keep."""
     parts = [
         files(__package__).joinpath(f"{part}.tpl").read_text(encoding="utf-8")
         for part in ("tiles", template)
     ]
-    return "\n\n\n".join([triton_source(cell), *(expand(cell, part) for part in parts)])
+    if cell is None:
+        return f"import triton\nimport triton.language as tl\n\n\n{parts[1]}"
+    functions = triton_source(cell)
+    if fast:  # names are looked up when the kernel is compiled: the later definition holds
+        functions = functions.replace("tl.sigmoid(", "_sigmoid(") + _FAST
+    return "\n\n\n".join([functions, *(expand(cell, part) for part in parts)])
 
 
 def expand(cell: Cell, text: str) -> str:
