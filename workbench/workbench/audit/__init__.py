@@ -1,0 +1,1 @@
+"""Looking at detections over galaxies and correcting them; no label is ever lost."""
