@@ -167,18 +167,22 @@ class Journal:
     def rows(self, *, auditor: str | None = None, galaxy: str | None = None) -> list[Row]:
         """Return the rows, oldest first, of an auditor and a galaxy where given."""
         wanted = {"auditor": auditor, "galaxy": galaxy}
-        return self._rows({name: value for name, value in wanted.items() if value is not None})
-
-    def of_kinds(self, kinds: Sequence[str], auditor: str) -> list[Row]:
-        """Return an auditor's rows of these kinds, oldest first."""
-        return [row for row in self._rows({"auditor": auditor}) if row.entry.kind in kinds]
-
-    def _rows(self, wanted: dict[str, str]) -> list[Row]:
-        where = " AND ".join(f"{name} = ?" for name in wanted) or "1"
+        given = {name: value for name, value in wanted.items() if value is not None}
+        where = " AND ".join(f"{name} = ?" for name in given) or "1"
         query = f"{_SELECT} WHERE {where} ORDER BY seq"
-        with self._lock:
-            found = self._execute(query, tuple(wanted.values())).fetchall()
+        found = self._execute(query, tuple(given.values())).fetchall()
         return [_row(values) for values in found]
+
+    def of_kind(self, kind: str, auditor: str, *, latest: int) -> list[Row]:
+        """Return the `latest` rows of one kind of an auditor, oldest first."""
+        query = f"{_SELECT} WHERE auditor = ? AND kind = ? ORDER BY seq DESC LIMIT ?"
+        found = self._execute(query, (auditor, kind, latest)).fetchall()
+        return [_row(values) for values in reversed(found)]
+
+    def of_galaxies(self, auditor: str, *, leave_out: str) -> list[Row]:
+        """Return an auditor's rows about galaxies as a whole, of all kinds but one."""
+        query = f"{_SELECT} WHERE auditor = ? AND box = '' AND kind <> ? ORDER BY seq"
+        return [_row(values) for values in self._execute(query, (auditor, leave_out)).fetchall()]
 
     def auditors(self) -> list[str]:
         """Return the names of all who acted, sorted."""

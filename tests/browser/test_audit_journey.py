@@ -1,0 +1,294 @@
+"""An auditor's day in JupyterLab, with real mouse and keys; the journal is read after each step."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import numpy as np
+import pytest
+from conftest import Notebook, run_notebook
+from playwright.sync_api import expect
+from workbench.audit.journal import Journal, Row
+from workbench.clumps import classical
+from workbench.clumps.galaxy import BOX_SIDE_FWHM
+from workbench.clumps.pictures import write_picture
+from workbench.clumps.simulate import simulate
+from workbench.clumps.tables import read_coco, write_coco
+from workbench.lab import Lab, start_lab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+GALAXIES = 6
+NOTEBOOK = "notebooks/audit.ipynb"
+CELL = """
+from workbench.audit import Audit
+audit = Audit.of_folder("../pictures", "../found.csv", labels="../truth.json",
+                        journal="../audit.sqlite", auditor="ada")
+overlay = audit.overlay(threshold=2.0)
+overlay
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulated galaxies as pictures, their truth, and what a detector found in them."""
+    root = tmp_path_factory.mktemp("audit")
+    (root / "pictures").mkdir()
+    (root / "notebooks").mkdir()
+    truths, rows = [], ["file,x1,y1,x2,y2,score"]
+    for number in range(GALAXIES):
+        galaxy = simulate(7, number)
+        name = f"{galaxy.truth.name}.png"
+        write_picture(root / "pictures" / name, galaxy.image)
+        truths.append(type(galaxy.truth)(**{**vars(galaxy.truth), "name": name}))
+        points = classical.dog(galaxy)
+        found = classical.select(
+            points, classical.Settings("dog", 1.5), galaxy.truth.psf_fwhm or 1.0
+        )
+        rows += [
+            ",".join([name, *(repr(float(v)) for v in box), repr(float(score))])
+            for box, score in zip(found.boxes, found.scores, strict=True)
+        ]
+    write_coco(root / "truth.json", truths)
+    (root / "found.csv").write_text("\n".join(rows) + "\n")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL.strip())])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, root / NOTEBOOK)
+    return root
+
+
+@pytest.fixture(scope="module")
+def audit_lab(folder: Path) -> Iterator[Lab]:
+    with start_lab(folder) as running:
+        yield running
+
+
+@dataclass
+class Desk:
+    """The overlay on the page, and the journal behind it."""
+
+    page: Page
+    journal: Journal
+
+    @property
+    def root(self) -> Any:
+        return self.page.locator(".ca-root").first
+
+    def data(self, name: str) -> str:
+        return self.root.get_attribute(f"data-{name}") or ""
+
+    def settle(self) -> None:
+        """Wait until everything asked for is on the disk."""
+        expect(self.root).to_have_attribute("data-unsaved", "0")
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+        self.settle()
+
+    def rows(self) -> list[Row]:
+        return self.journal.rows(auditor="ada")
+
+    def last(self, kind: str) -> Row:
+        self.settle()
+        row = self.rows()[-1]
+        assert row.entry.kind == kind, row
+        return row
+
+    def screen(self, x: float, y: float) -> tuple[float, float]:
+        """Return where a point of the picture is on the page."""
+        zoom, left, top = (float(part) for part in self.data("view").split())
+        box = self.page.locator(".ca-canvas").first.bounding_box()
+        assert box is not None
+        middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        return middle[0] + (x - left) * zoom, middle[1] + (y - top) * zoom
+
+    def drag(self, start: tuple[float, float], stop: tuple[float, float]) -> None:
+        """Drag from one point of the picture to another."""
+        mouse = self.page.mouse
+        mouse.move(*self.screen(*start))
+        mouse.down()
+        mouse.move(*self.screen(*((a + b) / 2 for a, b in zip(start, stop, strict=True))))
+        mouse.move(*self.screen(*stop))
+        mouse.up()
+        self.settle()
+
+
+@pytest.fixture
+def desk(page: Page, audit_lab: Lab, folder: Path) -> Iterator[Desk]:
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    notebook = run_notebook(page, audit_lab, NOTEBOOK)
+    assert notebook.errors() == []
+    page.wait_for_selector(".ca-root[data-ready]")
+    page.locator(".ca-root").scroll_into_view_if_needed()
+    page.locator(".ca-root").focus()
+    with Journal(folder / "audit.sqlite") as journal:
+        yield Desk(page, journal)
+    assert problems == []
+
+
+def test_a_day_of_an_auditor(desk: Desk, folder: Path, audit_lab: Lab) -> None:
+    first = desk.data("name")
+    cells = desk.page.locator(".jp-Cell").count()
+    decides_by_key(desk)
+    moves_and_resizes(desk)
+    adds_and_deletes(desk)
+    undoes_and_redoes(desk)
+    reads_the_sky(desk, folder)
+    desk.press("Enter")
+    assert [row.entry.kind for row in desk.rows()[-2:]] == ["done", "visit"]
+    second = desk.data("name")
+    assert second != first
+    # None of these keys was taken for a command of the notebook.
+    assert desk.page.locator(".jp-Cell").count() == cells
+    reloads_the_page(desk, second)
+    restarts_the_kernel(desk, audit_lab, second)
+
+
+def decides_by_key(desk: Desk) -> None:
+    before = len(desk.rows())
+    shown = int(desk.data("shown"))
+    desk.page.locator(".ca-threshold").focus()
+    for _ in range(200):
+        desk.page.keyboard.press("ArrowRight")
+        if int(desk.data("shown")) < shown:
+            break
+    assert int(desk.data("shown")) < shown
+    assert len(desk.rows()) == before  # the threshold is nothing that is decided
+    desk.page.keyboard.press("Home")
+    desk.root.focus()
+    desk.press("Tab")
+    box = desk.data("selected")
+    assert box.startswith("d")
+    desk.press("a")
+    row = desk.last("accept")
+    assert row.entry.box == box
+    assert (row.entry.before or {})["status"] == "pending"
+    assert (row.entry.after or {})["status"] == "accepted"
+    other = desk.data("selected")
+    assert other != box
+    desk.press("r")
+    assert desk.last("reject").entry.box == other
+    third = desk.data("selected")
+    desk.press("2")
+    assert (desk.last("label").entry.after or {})["label"] == 2
+    desk.press("c")
+    assert desk.last("clear").entry.box == third
+
+
+def corners(content: dict[str, Any] | None) -> np.ndarray[Any, np.dtype[np.float64]]:
+    assert content is not None
+    return np.array([content[name] for name in ("x1", "y1", "x2", "y2")])
+
+
+def moves_and_resizes(desk: Desk) -> None:
+    desk.press("Escape", "Tab")
+    box = desk.data("selected")
+    for _ in range(4):  # see the box large
+        desk.press("+")
+    accepted = [row for row in desk.rows() if row.entry.box == box][-1]
+    at = corners(accepted.entry.after)
+    pixel = 1 / float(desk.data("view").split()[0])  # of the screen, in picture pixels
+    x, y = (at[0] + at[2]) / 2, (at[1] + at[3]) / 2
+    desk.drag((x, y), (x + 5, y - 3))
+    row = desk.last("move")
+    assert row.entry.box == box
+    moved = corners(row.entry.after)
+    np.testing.assert_allclose(moved, np.add(at, [5, -3, 5, -3]), atol=2 * pixel)
+    desk.drag((moved[2], moved[3]), (moved[2] + 6, moved[3] + 4))
+    row = desk.last("resize")
+    np.testing.assert_allclose(
+        corners(row.entry.after), np.add(moved, [0, 0, 6, 4]), atol=2 * pixel
+    )
+    before = corners(row.entry.after)
+    desk.press("ArrowLeft", "Shift+ArrowDown", "]")
+    # Keys of one kind in a row are told from those of another: three actions.
+    kinds = [row.entry.kind for row in desk.rows()[-3:]]
+    assert kinds == ["move", "resize", "resize"]
+    now = corners(desk.rows()[-1].entry.after)
+    np.testing.assert_allclose(now, np.add(before, [-2, -1, 0, 2]), atol=1e-9)
+    desk.press("0")
+
+
+def adds_and_deletes(desk: Desk) -> None:
+    desk.press("Escape")
+    truth = {t.name: t for t in read_coco(desk.journal.path.parent / "truth.json")}
+    psf = truth[desk.data("name")].psf_fwhm
+    assert psf is not None
+    desk.page.mouse.dblclick(*desk.screen(12, 14))
+    added = corners(desk.last("add").entry.after)
+    np.testing.assert_allclose(added[2:] - added[:2], BOX_SIDE_FWHM * psf, rtol=1e-12)
+    np.testing.assert_allclose((added[:2] + added[2:]) / 2, [12, 14], atol=1.0)
+    desk.press("Delete")
+    assert desk.last("delete").entry.after is None
+    desk.page.keyboard.down("Shift")
+    desk.drag((20, 150), (50, 180))
+    desk.page.keyboard.up("Shift")
+    np.testing.assert_allclose(corners(desk.last("add").entry.after), [20, 150, 50, 180], atol=1.0)
+
+
+def undoes_and_redoes(desk: Desk) -> None:
+    added = desk.last("add")
+    desk.press("z")
+    undone = desk.last("undo")
+    assert (undone.entry.box, undone.entry.after) == (added.entry.box, None)
+    assert undone.entry.target == added.batch
+    desk.press("Control+Shift+Z")
+    assert desk.last("redo").entry.after == added.entry.after
+    desk.press("Control+z", "y")
+    assert [row.entry.kind for row in desk.rows()[-2:]] == ["undo", "redo"]
+
+
+def reads_the_sky(desk: Desk, folder: Path) -> None:
+    truth = {t.name: t for t in read_coco(folder / "truth.json")}[desk.data("name")]
+    zoom, left, top = (float(part) for part in desk.data("view").split())
+    box = desk.page.locator(".ca-canvas").first.bounding_box()
+    assert box is not None
+    for sx, sy in itertools.product((0.3, 0.7), (0.2, 0.9)):
+        at = (round(box["x"] + sx * box["width"]), round(box["y"] + sy * box["height"]))
+        desk.page.mouse.move(*at)
+        x = left + (at[0] - box["x"] - box["width"] / 2) / zoom
+        y = top + (at[1] - box["y"] - box["height"] / 2) / zoom
+        ra, dec = (float(v) for v in truth.wcs.wcs_pix2world(x, y, 0))
+        # A tenth of a milliarcsecond is what the seven digits leave.
+        assert abs(float(desk.data("ra")) - ra) * np.cos(np.radians(dec)) < 1e-7
+        assert abs(float(desk.data("dec")) - dec) < 1e-7
+
+
+def reloads_the_page(desk: Desk, name: str) -> None:
+    page = desk.page
+    page.keyboard.press("Escape")
+    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_timeout(500)
+    page.reload()
+    page.wait_for_selector(".ca-root[data-ready]", timeout=60_000)
+    assert desk.data("name") == name
+    page.locator(".ca-root").scroll_into_view_if_needed()
+    desk.root.focus()
+    desk.press("Tab", "a")
+    row = desk.last("accept")
+    assert row.galaxy == name
+
+
+def restarts_the_kernel(desk: Desk, lab: Lab, name: str) -> None:
+    page = desk.page
+    accepted = desk.rows()[-1].entry.box
+    page.evaluate(
+        "async () => { const c = window.jupyterapp.shell.currentWidget.context.sessionContext;"
+        " await c.session.kernel.restart(); }"
+    )
+    notebook: Notebook = run_notebook(page, lab, NOTEBOOK)
+    page.wait_for_selector(".ca-root[data-ready]")
+    assert desk.data("name") == name
+    assert notebook.ask(f"audit.state().boxes[{accepted!r}].status") == "accepted"
+    assert notebook.ask("len(audit.finished())") == 1

@@ -1,0 +1,111 @@
+"""The galaxies of an audit, opened one at a time: a list in memory, or a folder of any size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from workbench.clumps import folder
+from workbench.clumps.galaxy import Annotation, Galaxy, annotation
+from workbench.clumps.pictures import read_picture
+from workbench.clumps.tables import read_table
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class Library(Protocol):
+    """Galaxies by name; the names are in the order of the audit."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Every name once."""
+
+    def open(self, name: str) -> Galaxy:
+        """Return the picture and what is known about it.
+
+        Raises
+        ------
+        WorkbenchError
+            The name is unknown, or the picture cannot be read.
+        """
+
+    def known(self, name: str) -> Annotation | None:
+        """Return what is known without opening the picture, None where nothing is."""
+
+
+class Memory:
+    """Galaxies that are in memory already."""
+
+    def __init__(self, galaxies: Iterable[Galaxy]) -> None:
+        self._galaxies: dict[str, Galaxy] = {}
+        for galaxy in galaxies:
+            if galaxy.truth.name in self._galaxies:
+                raise WorkbenchError(f"two galaxies are named {galaxy.truth.name!r}")
+            self._galaxies[galaxy.truth.name] = galaxy
+        self.names: Sequence[str] = tuple(self._galaxies)
+
+    def open(self, name: str) -> Galaxy:
+        """Return the galaxy."""
+        if name not in self._galaxies:
+            raise WorkbenchError(f"no galaxy {name!r} among the {len(self.names)} of this audit")
+        return self._galaxies[name]
+
+    def known(self, name: str) -> Annotation | None:
+        """Return its annotation."""
+        return self.open(name).truth
+
+
+class Folder:
+    """Pictures under a folder; a table may give their boxes, PSF, WCS and redshift.
+
+    Parameters
+    ----------
+    place
+        Folder with PNG, JPEG or FITS pictures, or one such file.
+    labels
+        COCO JSON, CSV or Parquet; its names are paths below `place`, or file names.
+    """
+
+    def __init__(self, place: Path | str, labels: Path | str | None = None) -> None:
+        root = Path(place)
+        paths = folder.find_pictures(root)
+        below = root if root.is_dir() else root.parent
+        self._paths = {path.relative_to(below).as_posix(): path for path in paths}
+        self._known = {truth.name: truth for truth in read_table(labels)} if labels else {}
+        self.names: Sequence[str] = tuple(self._paths)
+        self.open = lru_cache(maxsize=16)(self._open)
+
+    def path(self, name: str) -> Path:
+        """Return the file of a galaxy."""
+        if name not in self._paths:
+            raise WorkbenchError(f"no picture {name!r} among the {len(self.names)} of this folder")
+        return self._paths[name]
+
+    def _open(self, name: str) -> Galaxy:
+        image, wcs = read_picture(self.path(name))
+        height, width = image.shape[:2]
+        truth = self.known(name) or annotation(name, (width, height))
+        if (truth.width, truth.height) != (width, height):
+            raise WorkbenchError(
+                f"{name}: {width} x {height} pixels, the table says {truth.width} x {truth.height}"
+            )
+        return Galaxy(image, replace(truth, wcs=truth.wcs if truth.wcs is not None else wcs))
+
+    def known(self, name: str) -> Annotation | None:
+        """Return its row of the table."""
+        truth = self._known.get(name) or self._known.get(self.path(name).name)
+        return None if truth is None else replace(truth, name=name)
+
+
+def as_library(galaxies: Library | Iterable[Galaxy] | Path | str) -> Library:
+    """Return a library of what a user may give: galaxies, a folder, or a library."""
+    if isinstance(galaxies, Path | str):
+        return Folder(galaxies)
+    if hasattr(galaxies, "names"):
+        library: Library = galaxies  # type: ignore[assignment]
+        return library
+    return Memory(galaxies)
