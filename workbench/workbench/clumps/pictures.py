@@ -176,7 +176,9 @@ def stretched(planes: list[NDArray[Any]], stretch: Stretch, name: str) -> NDArra
         clean.append(np.where(good, plane - sky, 0.0))
         noise.append(1.4826 * np.median(np.abs(plane[good] - sky)))
     width = stretch.stretch or 30 * float(np.mean(noise)) or float(max(c.max() for c in clean)) or 1
-    rgb = need("astropy.visualization").make_lupton_rgb(*clean, stretch=width, Q=stretch.softening)
+    lupton = need("astropy.visualization").make_lupton_rgb
+    with np.errstate(invalid="ignore"):  # 0 / 0 where all bands are exactly sky: black
+        rgb = lupton(*clean, stretch=width, Q=stretch.softening)
     image: NDArray[np.float32] = rgb.astype(np.float32) / np.float32(255)
     return image
 

@@ -118,7 +118,7 @@ def load_frame(path: Path | str) -> pd.DataFrame:
         if path.suffix == ".parquet":
             frame: pd.DataFrame = pandas.read_parquet(path)
         elif path.suffix == ".csv":
-            frame = pandas.read_csv(path, dtype=text, float_precision="round_trip")
+            frame = pandas.read_csv(path, dtype=text)
         else:
             raise WorkbenchError(f"{path}: expected .csv, .parquet or .json")
     except (ValueError, OSError) as error:
@@ -126,8 +126,8 @@ def load_frame(path: Path | str) -> pd.DataFrame:
     return frame
 
 
-def write_coco(path: Path | str, annotations: Iterable[Annotation]) -> None:
-    """Write COCO JSON: `bbox` is x, y, width, height with x, y in 0-based pixel centres."""
+def to_coco(annotations: Iterable[Annotation]) -> dict[str, Any]:
+    """Return COCO's dictionary: `bbox` is x, y, width, height, x and y in 0-based pixel centres."""
     images: list[dict[str, Any]] = []
     boxes: list[dict[str, Any]] = []
     for number, truth in enumerate(annotations, start=1):
@@ -140,8 +140,12 @@ def write_coco(path: Path | str, annotations: Iterable[Annotation]) -> None:
                 "flux_ratio_u": None if math.isnan(ratio) else float(ratio),
             })  # fmt: skip
     categories = [{"id": int(label), "name": label.name.lower()} for label in Label]
-    text = json.dumps({"images": images, "annotations": boxes, "categories": categories})
-    Path(path).write_text(text, encoding="utf-8")
+    return {"images": images, "annotations": boxes, "categories": categories}
+
+
+def write_coco(path: Path | str, annotations: Iterable[Annotation]) -> None:
+    """Write `to_coco` as JSON."""
+    Path(path).write_text(json.dumps(to_coco(annotations)), encoding="utf-8")
 
 
 def _coco_image(number: int, truth: Annotation) -> dict[str, Any]:
@@ -167,14 +171,28 @@ def read_coco(path: Path | str) -> list[Annotation]:
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WorkbenchError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise WorkbenchError(f"{path}: not JSON ({error})") from error
+    return from_coco(content, str(path))
+
+
+def from_coco(content: Any, source: str = "COCO") -> list[Annotation]:
+    """Return the annotations of COCO's dictionary.
+
+    Raises
+    ------
+    WorkbenchError
+        It lacks what COCO asks for, or a box is wrong.
+    """
+    try:
         by_image: dict[Any, list[dict[str, Any]]] = {im["id"]: [] for im in content["images"]}
         for box in content["annotations"]:
             by_image[box["image_id"]].append(box)
         return [_from_coco(image, by_image[image["id"]]) for image in content["images"]]
-    except OSError as error:
-        raise WorkbenchError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WorkbenchError(f"{path}: not COCO annotations ({error!r})") from error
+        raise WorkbenchError(f"{source}: not COCO annotations ({error!r})") from error
 
 
 def _from_coco(image: dict[str, Any], found: list[dict[str, Any]]) -> Annotation:
