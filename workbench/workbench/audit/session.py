@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.audit import actions
 from workbench.audit.actions import Kind
-from workbench.audit.agreement import Agreement, Opinion, compare
+from workbench.audit.agreement import Agreement, Opinion, compare, consensus
 from workbench.audit.box import Box, Source, Status
+from workbench.audit.export import write_labels
 from workbench.audit.found import detected_boxes, read_detections, true_boxes
+from workbench.audit.importing import read_labels
 from workbench.audit.journal import Entry, Journal, Row
+from workbench.audit.labels import Labelled, as_boxes
 from workbench.audit.library import Folder, Library, as_library
 from workbench.audit.progress import RECENT, Progress, measure
 from workbench.audit.replay import GalaxyState, replay
+from workbench.clumps.galaxy import Galaxy
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from workbench.audit.overlay import ClumpAudit
-    from workbench.clumps.galaxy import Galaxy
+    from workbench.clumps.galaxy import Annotation
     from workbench.clumps.matching import Detections
 
     Found = Mapping[str, Detections] | Path | str
@@ -213,6 +217,77 @@ class Audit:
     def agreement(self, first: str, second: str) -> Agreement:
         """Return how far two auditors agree on the galaxies that both finished."""
         return compare(self.opinions(first), self.opinions(second))
+
+    def labels(self, auditor: str | None = None) -> list[Labelled]:
+        """Return the accepted boxes of the galaxies that an auditor (this one) has finished."""
+        name = auditor or self.auditor
+        found = []
+        for galaxy in self.finished(name):
+            state = self.state(galaxy, name)
+            ended = [row.time for row in state.rows if row.entry.box == actions.GALAXY]
+            known = self.library.known(galaxy) or self.library.open(galaxy).truth
+            found.append(Labelled(known, tuple(state.labels), name, ended[-1]))
+        return found
+
+    def consensus(self) -> list[Labelled]:
+        """Return what more than half of the auditors of each finished galaxy accepted."""
+        everyone = {name: self.opinions(name) for name in self.journal.auditors()}
+        found = []
+        for galaxy in self.library.names:
+            opinions = [theirs[galaxy] for theirs in everyone.values() if galaxy in theirs]
+            if opinions:
+                known = self.library.known(galaxy) or self.library.open(galaxy).truth
+                boxes = tuple(box for box, _ in consensus(opinions))
+                found.append(Labelled(known, boxes, f"consensus of {len(opinions)}"))
+        return found
+
+    def dataset(self) -> list[Galaxy]:
+        """Return the finished galaxies with their labels as truth, as training takes them."""
+        return [
+            Galaxy(self.library.open(one.galaxy.name).image, one.annotation)
+            for one in self.labels()
+        ]
+
+    def export(
+        self,
+        path: Path | str,
+        labels: Sequence[Labelled] | None = None,
+        *,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write labels (this auditor's) to a file; its ending says the format, see `export`.
+
+        Raises
+        ------
+        WorkbenchError
+            Unknown ending, or the file is there already and `overwrite` is false.
+        """
+        return write_labels(path, self.labels() if labels is None else labels, overwrite=overwrite)
+
+    def import_labels(self, path: Path | str) -> int:
+        """Add the boxes of a file as accepted ones; return how many were new.
+
+        Galaxies that are not in this audit are left out; what is there already stays.
+        """
+        known = {name: self.library.known(name) for name in self.library.names}
+        read = read_labels(path, {name: one for name, one in known.items() if one is not None})
+        by_stem = {Path(name).stem: name for name in self.library.names}
+        added = 0
+        for one in read:
+            name = one.name if one.name in known else by_stem.get(Path(one.name).stem)
+            if name is not None and len(one):
+                added += self._add(name, one)
+        return added
+
+    def _add(self, name: str, labels: Annotation) -> int:
+        base, size = self.base(name), self.size(name)
+        before = len(self.state(name).rows)
+        rows = self.journal.act(
+            self.auditor,
+            name,
+            lambda rows: actions.import_entries(replay(base, rows), as_boxes(labels), size),
+        )
+        return len(rows) - before
 
     def close(self) -> None:
         """Close the journal."""
