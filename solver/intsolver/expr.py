@@ -1,8 +1,8 @@
 """The expression tree: immutable nodes, equal when they say the same.
 
 ``Expr`` has an integer value, ``Constraint`` a truth value. Arithmetic is Python's: ``//`` floors,
-``%`` takes the sign of its divisor. A node without a value at an assignment (division by zero, an
-exact division that leaves a remainder) is *undefined*; ``All`` and ``Any`` look at their arguments
+``%`` takes the sign of its divisor, ``/`` is never rounded. A node without a value at an assignment
+(division by zero) is *undefined*; ``All`` and ``Any`` look at their arguments
 from left to right and stop as Python does, and a constraint whose value is undefined is violated.
 """
 
@@ -88,7 +88,10 @@ class Modulo(Expr):
 
 @dataclass(frozen=True, slots=True)
 class ExactDivision(Expr):
-    """``left / right``; undefined where `right` is 0 or leaves a remainder."""
+    """``left / right``, the exact quotient; undefined where `right` is 0.
+
+    It may be no integer: then no equation with integers holds, and inequalities compare it as it is.
+    """
 
     left: Expr
     right: Expr
@@ -135,6 +138,15 @@ class Indicator(Expr):
     """1 where a constraint holds, 0 where it does not: a truth value used as an integer."""
 
     of: Constraint
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Expr):
+    """``then if condition else otherwise``; the branch not taken is not looked at."""
+
+    condition: Constraint
+    then: Expr
+    otherwise: Expr
 
 
 @dataclass(frozen=True, slots=True)

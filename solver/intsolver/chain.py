@@ -1,0 +1,375 @@
+"""A component of a problem as levels, one variable each, and the states between them.
+
+After each level a state is what the constraints still to be decided have to know of the variables
+so far: partial sums and products, finished operands, values. Assignments with the same state have
+the same continuations and are merged, so the solutions of a chain are the paths of a decision
+diagram, whose size is that of the states and not that of the solutions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from intsolver.errors import TooManySolutions
+from intsolver.relax import relaxed
+from intsolver.vector import Compiler, Env
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from intsolver.lower import Low, Pool
+    from intsolver.vector import Column, Function
+    from numpy.typing import NDArray
+
+Columns = list[Any]
+INT64 = 1 << 62
+_GRID = 1 << 21  # cells of states x values that are checked at a time
+
+
+@dataclass(slots=True)
+class Level:
+    """A variable, its values, what is checked once it is known, and the states after it."""
+
+    name: str
+    domain: NDArray[Any]
+    slot: int
+    reads: tuple[int, ...]  # slots of the states before
+    checks: tuple[Function, ...]
+    writes: tuple[tuple[int, Function | None], ...]  # None: carried over from the same slot
+    signals: tuple[Low, ...]
+    parameters: frozenset[str]
+
+
+@dataclass(slots=True)
+class Layer:
+    """The edges of a level, sorted by source: source, value (its index in the domain), target."""
+
+    states: int  # sources there are
+    source: NDArray[np.intp]
+    value: NDArray[np.intp]
+    target: NDArray[np.intp] | None  # None: all lead to the one state
+
+
+@dataclass(slots=True)
+class Chain:
+    """The levels of a component, and where the last run got: layers and the states after each."""
+
+    order: tuple[str, ...]
+    levels: list[Level]
+    slots: int
+    parameter_slots: Mapping[str, int]
+    wide: bool
+    objective: Low | None = None
+    _done: list[tuple[object, Layer, Columns, int]] = field(default_factory=list)
+
+    def env(self, parameters: Mapping[str, int]) -> Env:
+        """Return columns with the parameters in their slots."""
+        columns: Columns = [None] * self.slots
+        for name, slot in self.parameter_slots.items():
+            columns[slot] = parameters[name]
+        return Env(columns)
+
+    def run(
+        self, parameters: Mapping[str, int], pinned: Mapping[str, int], max_rows: int
+    ) -> tuple[list[Layer], Columns, int]:
+        """Return the layers, the columns of the last states and their number.
+
+        Levels that nothing changed since the last run are taken from it.
+        """
+        env = self.env(parameters)
+        done, columns, states = self._done, [], 1
+        changed = False
+        for depth, level in enumerate(self.levels):
+            key = (pinned.get(level.name), tuple(parameters[p] for p in sorted(level.parameters)))
+            if not changed and depth < len(done) and done[depth][0] == key:
+                _, _, columns, states = done[depth]
+                continue
+            if not changed:
+                changed = True
+                del done[depth:]
+            picks = self.picks(level, pinned)
+            source, value, columns_after = expand(level, env, columns, states, picks, max_rows)
+            target, columns_after, after = merge(level.signals, columns_after, source.size)
+            if after > max_rows:
+                raise TooManySolutions(
+                    f"more than {max_rows:,} states after {level.name!r} ({after:,} so far); "
+                    "raise max_rows, or ask for first() or limit()",
+                    after,
+                )
+            done.append((key, Layer(states, source, value, target), columns_after, after))
+            columns, states = columns_after, after
+            if not states:
+                break
+        return [layer for _, layer, _, _ in done], columns, states
+
+    @staticmethod
+    def picks(level: Level, pinned: Mapping[str, int]) -> NDArray[np.intp] | None:
+        """Return the indices of the values that a pinned variable may take, None: all."""
+        if level.name not in pinned:
+            return None
+        return np.flatnonzero(level.domain == pinned[level.name])
+
+
+def build(
+    pool: Pool,
+    order: Sequence[str],
+    constraints: Iterable[Low],
+    domains: Mapping[str, NDArray[Any]],
+    objective: Low | None = None,
+    *,
+    prune: bool = True,
+) -> Chain:
+    """Return the chain of a component whose variables are taken in this order."""
+    pending = list(constraints)
+    slots: dict[int, int] = {}
+    names: dict[str, int] = {}
+    parameters = frozenset[str]().union(*[c.parameters for c in pending])
+    if objective is not None:
+        parameters |= objective.parameters
+    for parameter in sorted(parameters):
+        slots[id(pool.name(parameter))] = names[parameter] = len(slots)
+    fixed = dict(slots)
+    count = len(slots)
+    wide = any(c.peak >= INT64 for c in pending) or (
+        objective is not None and objective.peak >= INT64
+    )
+    wide = wide or any(domains[v].dtype == object for v in order)
+    watched = [*pending, objective] if objective is not None else pending
+    frontier: tuple[Low, ...] = ()
+    known: dict[int, tuple[Low, ...]] = {}
+    assigned: set[str] = set()
+    levels = []
+    for name in order:
+        earlier = frozenset(assigned)
+        assigned.add(name)
+        variable = pool.name(name)
+        here = {**fixed, **{id(x): slots[id(x)] for x in frontier}, id(variable): count}
+        slot, count = count, count + 1
+        whole, raw = Compiler(pool, here, earlier), Compiler(pool, here)
+        checks, uses = [], set()
+        for c in watched:
+            if name not in c.names or c is objective:
+                continue
+            if c.names <= assigned:
+                checks.append((raw if c.partial and c.logical else whole)(c))
+                uses |= c.parameters
+            elif prune and not wide:
+                check = relaxed(pool, whole, c, assigned)
+                if check is not None:
+                    checks.append(check)
+                    uses |= c.parameters
+        watched = [c for c in watched if not c.names <= assigned or c is objective]
+        signals: dict[int, Low] = {}
+        for c in watched:
+            if name in c.names:
+                known[id(c)] = residual(pool, c, assigned, order)
+            for signal in known.get(id(c), ()):
+                signals[id(signal)] = signal
+        writes: list[tuple[int, Function | None]] = []
+        for key, signal in signals.items():
+            if key in here and signal is not variable:
+                writes.append((here[key], None))
+                continue
+            if signal is variable:
+                slots[key] = slot
+                writes.append((slot, None))
+                continue
+            slots[key] = count
+            count += 1
+            f = (raw if signal.logical and signal.partial else whole)(signal)
+            uses |= signal.parameters
+            writes.append((slots[key], f))
+        reads = tuple(slots[id(x)] for x in frontier)
+        frontier = tuple(signals.values())
+        levels.append(
+            Level(
+                name,
+                _as(domains[name], wide),
+                slot,
+                reads,
+                tuple(checks),
+                tuple(writes),
+                frontier,
+                frozenset(uses),
+            )
+        )
+    return Chain(tuple(order), levels, count, names, wide, objective)
+
+
+def _as(domain: NDArray[Any], wide: bool) -> NDArray[Any]:
+    return domain.astype(object) if wide else domain
+
+
+def residual(pool: Pool, node: Low, assigned: set[str], order: Sequence[str]) -> tuple[Low, ...]:
+    """Return what has to be kept of the assigned variables to go on with a node."""
+    if node.partial and node.logical:
+        return tuple(pool.name(v) for v in order if v in assigned and v in node.names)
+    found: dict[int, Low] = {}
+    _residual(pool, node, assigned, found)
+    return tuple(found.values())
+
+
+def _residual(pool: Pool, node: Low, assigned: set[str], found: dict[int, Low]) -> None:
+    names = node.names
+    if names.isdisjoint(assigned):
+        return
+    if node.kind == "product" and len(node.of) == 2 and node.of[0].constant:
+        _residual(pool, node.of[1], assigned, found)  # a multiple of it says no more
+        return
+    if names <= assigned:
+        found[id(node)] = node
+        return
+    rest = node.of
+    if node.kind in ("sum", "product"):
+        done = [x for x in node.of if x.names and x.names <= assigned]
+        if len(done) > 1:
+            part = pool.make(node.kind, tuple(done))
+            found[id(part)] = part
+            rest = tuple(x for x in node.of if x not in done)
+    for x in rest:
+        _residual(pool, x, assigned, found)
+
+
+def expand(
+    level: Level,
+    env: Env,
+    columns: Columns,
+    states: int,
+    picks: NDArray[np.intp] | None,
+    max_rows: int,
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Columns]:
+    """Return the edges from states over a variable (source, value) and the columns after them."""
+    domain = level.domain if picks is None else level.domain[picks]
+    if not domain.size or not states:
+        none = np.zeros(0, np.intp)
+        return none, none, [np.zeros(0, np.int64) for _ in level.writes]
+    step = max(1, _GRID // domain.size)
+    if states <= step:
+        source, value = _check(level, env, columns, states, domain)
+    else:
+        found = []
+        total = 0
+        for start in range(0, states, step):
+            part = [c[start : start + step] for c in columns]
+            source, value = _check(level, env, part, min(step, states - start), domain)
+            total += source.size
+            if total > 4 * max_rows:
+                raise TooManySolutions(
+                    f"more than {max_rows:,} rows at {level.name!r} ({total:,} so far); "
+                    "raise max_rows, or ask for first() or limit()",
+                    total,
+                )
+            found.append((source + start, value))
+        source = np.concatenate([s for s, _ in found])
+        value = np.concatenate([v for _, v in found])
+    return _after(level, env, columns, domain, picks, source, value)
+
+
+def _check(
+    level: Level, env: Env, columns: Columns, states: int, domain: NDArray[Any]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    for slot, column in zip(level.reads, columns, strict=True):
+        env.columns[slot] = column[:, None]
+    env.columns[level.slot] = domain[None, :]
+    mask: Any = True
+    for check in level.checks:
+        env.bad = None
+        verdict = check(env)
+        if env.bad is not None:
+            verdict = verdict & ~env.bad
+        mask = verdict if mask is True else mask & verdict
+        if isinstance(mask, np.ndarray) and not mask.any():
+            mask = False
+        if mask is False:
+            none = np.zeros(0, np.intp)
+            return none, none
+    env.bad = None
+    if not isinstance(mask, np.ndarray):
+        if not mask:
+            none = np.zeros(0, np.intp)
+            return none, none
+        return (np.repeat(np.arange(states), domain.size), np.tile(np.arange(domain.size), states))
+    if mask.shape != (states, domain.size):
+        mask = np.broadcast_to(mask, (states, domain.size))
+    source, value = mask.nonzero()
+    return source, value
+
+
+def _after(
+    level: Level,
+    env: Env,
+    columns: Columns,
+    domain: NDArray[Any],
+    picks: NDArray[np.intp] | None,
+    source: NDArray[np.intp],
+    value: NDArray[np.intp],
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Columns]:
+    if level.writes:
+        for slot, column in zip(level.reads, columns, strict=True):
+            env.columns[slot] = column[source]
+        env.columns[level.slot] = domain[value]
+        env.bad = None
+        after = [env.columns[slot] if f is None else f(env) for slot, f in level.writes]
+        after = [x if isinstance(x, np.ndarray) else np.full(source.size, x) for x in after]
+        bad, env.bad = env.bad, None
+        if bad is not None and np.any(bad):
+            keep = np.broadcast_to(~np.asarray(bad, bool), source.shape)
+            source, value, after = source[keep], value[keep], [x[keep] for x in after]
+    else:
+        after = []
+    return source, (value if picks is None else picks[value]), after
+
+
+def merge(
+    signals: Sequence[Low], columns: Columns, rows: int
+) -> tuple[NDArray[np.intp] | None, Columns, int]:
+    """Return for each row the number of its state, and the columns and number of the states."""
+    if not signals:
+        return None, [], min(rows, 1)
+    if rows < 2:
+        return np.zeros(rows, np.intp), columns, rows
+    key, span = _key(signals, columns)
+    if span <= 4 * rows + 1024:
+        seen = np.zeros(span, np.intp)
+        seen[key] = 1
+        number = seen.cumsum()
+        number -= 1
+        target = number[key]
+        states = int(number[-1]) + 1
+        if states == rows:
+            first = np.empty(rows, np.intp)
+            first[target] = np.arange(rows)
+        else:
+            first = np.empty(states, np.intp)
+            first[target[::-1]] = np.arange(rows - 1, -1, -1)
+    else:
+        _, first, target = np.unique(key, return_index=True, return_inverse=True)
+        states = first.size
+    return target, [c[first] for c in columns], states
+
+
+def _key(signals: Sequence[Low], columns: Columns) -> tuple[NDArray[Any], int]:
+    key: Any = None
+    span = 1
+    for signal, column in zip(signals, columns, strict=True):
+        size = signal.high - signal.low + 1
+        if column.dtype == object or size > 1 << 31 or span * size >= INT64:
+            values, codes = np.unique(column, return_inverse=True)
+            size = values.size
+        elif column.dtype == bool:
+            codes = column.astype(np.int64)
+            codes -= signal.low
+        else:
+            codes = column - signal.low if signal.low else column
+        if key is None:
+            key, span = codes, size
+            continue
+        if span * size >= INT64:
+            values, key = np.unique(key, return_inverse=True)
+            span = values.size
+        key = key * size + codes
+        span *= size
+    return key, span

@@ -1,0 +1,249 @@
+"""Problems as files: `intcsp-1`, and what Kernel Tuner takes.
+
+`intcsp-1` is JSON: `variables` (a list of `name` and `domain`, integers), `constraints` (texts of
+the language, or objects with `text` and `name`), `params` (parameters with their integer values;
+other entries are remarks), `objective` (`sense` and `expr`), `name`.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from intsolver.errors import FormatError, IntsolverError
+from intsolver.evaluate import names_of
+from intsolver.parse import parse
+from intsolver.text import to_text
+
+if TYPE_CHECKING:
+    from intsolver.problem import Problem
+
+FORMAT = "intcsp-1"
+MAX_BYTES = 50_000_000
+
+
+def from_space(make: type[Problem], space: Mapping[str, object] | str | Path) -> Problem:
+    """Return the problem of a space; see `Problem.from_space`."""
+    content, label = _content(space)
+    if content.get("format", FORMAT) != FORMAT:
+        raise FormatError(f"{label}: format {content['format']!r}, expected {FORMAT!r}")
+    problem = make(str(content.get("name", label)))
+    variables = _field(content, "variables", list, label)
+    constraints = _field(content, "constraints", list, label)
+    with _placed(label):
+        for i, variable in enumerate(variables):
+            place = f"variables[{i}]"
+            if not isinstance(variable, Mapping):
+                raise FormatError(
+                    f"{place}: expected an object with name and domain, got {_short(variable)}"
+                )
+            name = _field(variable, "name", str, place)
+            with _placed(place):
+                problem.var(name, _integers(variable, name, place))
+        texts = [_constraint(item, f"constraints[{i}]") for i, item in enumerate(constraints)]
+        _parameters(problem, content, texts)
+        taken: set[str] = set()
+        for i, (text, name) in enumerate(texts):
+            with _placed(f"constraints[{i}]"):
+                problem.add(text, name=name if name and name not in taken else None)
+            taken.add(name or text)
+        _objective(problem, content)
+    return problem
+
+
+def to_space(problem: Problem) -> dict[str, object]:
+    """Return the problem as a dictionary; see `Problem.to_space`."""
+    constraints: list[object] = []
+    for named in problem.constraints:
+        inlined = problem.inlined(named.node)
+        text = named.text if inlined is named.node else to_text(inlined)
+        constraints.append(text if named.name == named.text else {"text": text, "name": named.name})
+    space: dict[str, object] = {
+        "format": FORMAT,
+        "name": problem.name,
+        "variables": [{"name": v.name, "domain": list(v.domain)} for v in problem.variables],
+        "constraints": constraints,
+        "params": problem.params,
+    }
+    if problem.objective is not None:
+        space["objective"] = {"expr": problem.objective[0], "sense": problem.objective[1]}
+    return space
+
+
+def from_kernel_tuner(
+    make: type[Problem],
+    tune_params: Mapping[str, object] | str | Path,
+    restrictions: Iterable[str],
+    name: str,
+) -> Problem:
+    """Return the problem of a tuning space; see `Problem.from_kernel_tuner`."""
+    if isinstance(tune_params, str | Path):
+        content, label = _content(tune_params)
+        return _from_t1(make, content, label)
+    if not isinstance(tune_params, Mapping):
+        raise FormatError(f"tune_params: expected a dictionary of lists, got {_short(tune_params)}")
+    if "ConfigurationSpace" in tune_params:
+        return _from_t1(make, tune_params, name)
+    if isinstance(restrictions, str):
+        restrictions = [restrictions]
+    problem = make(name)
+    for parameter, values in tune_params.items():
+        with _placed(f"tune_params[{parameter!r}]"):
+            problem.var(parameter, _listed(values))
+    for i, restriction in enumerate(restrictions):
+        with _placed(f"restrictions[{i}]"):
+            if not isinstance(restriction, str):
+                raise FormatError(
+                    f"expected text, got {_short(restriction)}; a function cannot be read"
+                )
+            problem.add(restriction)
+    return problem
+
+
+def _from_t1(make: type[Problem], content: Mapping[str, Any], label: str) -> Problem:
+    space = _field(content, "ConfigurationSpace", Mapping, label)
+    general = content.get("General", {})
+    kernel = content.get("KernelSpecification", {})
+    name = next(
+        (
+            str(found)
+            for part, key in ((kernel, "KernelName"), (general, "BenchmarkName"))
+            if isinstance(part, Mapping) and (found := part.get(key))
+        ),
+        label,
+    )
+    problem = make(name)
+    with _placed(label):
+        for i, item in enumerate(_field(space, "TuningParameters", list, "ConfigurationSpace")):
+            place = f"TuningParameters[{i}]"
+            if not isinstance(item, Mapping):
+                raise FormatError(f"{place}: expected an object, got {_short(item)}")
+            with _placed(place):
+                problem.var(_field(item, "Name", str, place), _t1_values(item, place))
+        for i, item in enumerate(space.get("Conditions", []) or []):
+            place = f"Conditions[{i}]"
+            expression = item.get("Expression") if isinstance(item, Mapping) else item
+            if not isinstance(expression, str):
+                raise FormatError(f"{place}: expected Expression as text, got {_short(expression)}")
+            with _placed(place):
+                problem.add(expression)
+    return problem
+
+
+def _t1_values(item: Mapping[str, Any], place: str) -> list[int]:
+    values = item.get("Values")
+    if isinstance(values, str):
+        try:
+            values = ast.literal_eval(values)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            raise FormatError(f"{place}: Values {_short(values)} is no list of integers") from None
+    return _listed(values)
+
+
+def _listed(values: object) -> list[int]:
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise FormatError(f"expected a list of integers, got {_short(values)}")
+    return list(values)
+
+
+def _integers(variable: Mapping[str, Any], name: str, place: str) -> list[int]:
+    domain = _field(variable, "domain", list, place)
+    for value in domain:
+        if type(value) is not int:
+            raise FormatError(f"domain of {name!r}: expected integers, got {_short(value)}")
+    return domain
+
+
+def _constraint(item: object, place: str) -> tuple[str, str | None]:
+    if isinstance(item, str):
+        return item, None
+    if isinstance(item, Mapping) and isinstance(item.get("text"), str):
+        name = item.get("name")
+        if name is None or isinstance(name, str):
+            return item["text"], name
+    raise FormatError(
+        f"{place}: expected text, or an object with text and name, got {_short(item)}"
+    )
+
+
+def _parameters(
+    problem: Problem, content: Mapping[str, Any], texts: list[tuple[str, str | None]]
+) -> None:
+    given = content.get("params") or {}
+    if not isinstance(given, Mapping):
+        raise FormatError(f"params: expected an object, got {_short(given)}")
+    variables = {v.name for v in problem.variables}
+    used: set[str] = set()
+    for i, (text, _) in enumerate(texts):
+        with _placed(f"constraints[{i}]"):
+            used |= names_of(parse(text))
+    for name, value in given.items():
+        if name in used and name not in variables:
+            if type(value) is not int:
+                raise FormatError(f"params[{name!r}]: expected an integer, got {_short(value)}")
+            problem.param(name, value)
+
+
+def _objective(problem: Problem, content: Mapping[str, Any]) -> None:
+    objective = content.get("objective")
+    if objective is None:
+        return
+    if not isinstance(objective, Mapping) or not isinstance(objective.get("expr"), str):
+        raise FormatError(
+            f"objective: expected an object with sense and expr, got {_short(objective)}"
+        )
+    sense = objective.get("sense", "max")
+    if sense not in ("max", "min"):
+        raise FormatError(f"objective: sense {_short(sense)}, expected 'max' or 'min'")
+    with _placed("objective"):
+        problem.parse(objective["expr"])
+    problem.objective = objective["expr"], sense
+
+
+def _content(space: Mapping[str, object] | str | Path) -> tuple[Mapping[str, Any], str]:
+    if isinstance(space, Mapping):
+        return space, "space"
+    path = Path(space)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise FormatError(f"{path}: {path.stat().st_size:,} bytes, at most {MAX_BYTES:,}")
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: not JSON ({error})") from None
+    if not isinstance(content, Mapping):
+        raise FormatError(f"{path}: expected an object with variables, got {_short(content)}")
+    return content, path.name
+
+
+def _field(content: Mapping[str, Any], key: str, kind: type, place: str) -> Any:
+    words = {list: "a list", str: "text", Mapping: "an object"}
+    if key not in content:
+        raise FormatError(f"{place}: no {key!r}; expected {words[kind]}")
+    value = content[key]
+    if not isinstance(value, kind):
+        raise FormatError(f"{place}: {key} is {_short(value)}, expected {words[kind]}")
+    return value
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+
+
+class _placed:  # noqa: N801 - reads as a word in `with`
+    """Says at which place of the input an error arose."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, IntsolverError):
+            raise FormatError(f"{self.place}: {error}") from None

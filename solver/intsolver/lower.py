@@ -1,0 +1,500 @@
+"""Lowered expressions: n-ary, constants folded, every distinct one made once.
+
+`lower` turns the tree of `expr` into `Low` nodes of a `Pool`. Equal nodes are the same object, so
+that they serve as keys; a node knows the variables that it reads and bounds of its value. Sums and
+products are flat, like terms are collected, and comparisons of sums are brought to one side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import singledispatchmethod
+from typing import TYPE_CHECKING
+
+from intsolver import expr as e
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from intsolver.expr import Node
+
+Box = tuple[int, int]
+NOTHING: frozenset[str] = frozenset()
+PARAMETER = 1 << 31  # a parameter is taken to lie within this, unless its value says otherwise
+
+
+@dataclass(eq=False, slots=True)
+class Low:
+    """A lowered node: what it does, to what, which variables it reads and its bounds."""
+
+    kind: str
+    of: tuple[Low, ...]
+    value: int
+    label: str
+    names: frozenset[str]
+    parameters: frozenset[str]
+    low: int
+    high: int
+    peak: int  # the largest magnitude of its value and of what it is computed from
+    partial: bool  # may be undefined somewhere
+    logical: bool  # holds and, or, not, if: what stops where Python stops
+
+    @property
+    def constant(self) -> bool:
+        """Whether it is a number."""
+        return self.kind == "constant"
+
+
+TRUTHS = frozenset({"le", "lt", "eq", "ne", "divides", "different", "all", "any", "not", "nonzero"})
+_LOGIC = frozenset({"all", "any", "not", "if", "count"})
+
+
+@dataclass(slots=True)
+class Pool:
+    """Makes nodes, each distinct one once.
+
+    `box` has the least and greatest value of each variable, `parameters` the same for parameters.
+    """
+
+    box: Mapping[str, Box]
+    fixed: Mapping[str, int]
+    parameters: Mapping[str, Box]
+    _made: dict[object, Low] = field(default_factory=dict)
+
+    # -- making -----------------------------------------------------------------------------
+
+    def constant(self, value: int) -> Low:
+        """Return a number."""
+        node = self._made.get(value)
+        if node is None:
+            node = Low(
+                "constant", (), value, "", NOTHING, NOTHING, value, value, abs(value), False, False
+            )
+            self._made[value] = node
+        return node
+
+    def name(self, label: str) -> Low:
+        """Return a variable, a parameter, or the number that a variable always is."""
+        node = self._made.get(label)
+        if node is not None:
+            return node
+        if label in self.fixed:
+            return self.constant(self.fixed[label])
+        if label in self.parameters:
+            low, high = self.parameters[label]
+            names, parameters = NOTHING, frozenset((label,))
+        else:
+            low, high = self.box[label]
+            names, parameters = frozenset((label,)), NOTHING
+        peak = max(abs(low), abs(high))
+        node = Low("name", (), 0, label, names, parameters, low, high, peak, False, False)
+        self._made[label] = node
+        return node
+
+    def make(self, kind: str, of: tuple[Low, ...], value: int = 0) -> Low:
+        """Return the node of this kind over `of`."""
+        key = (kind, value, *map(id, of))
+        node = self._made.get(key)
+        if node is None:
+            low, high = BOUNDS[kind](of, value) if kind in BOUNDS else (0, 1)
+            if len(of) == 1:
+                names, parameters = of[0].names, of[0].parameters
+            else:
+                names = NOTHING.union(*[x.names for x in of])
+                parameters = NOTHING.union(*[x.parameters for x in of])
+            partial = any(x.partial for x in of)
+            if not partial and kind in _DIVISIONS:
+                divisor = of[_DIVISIONS[kind]]
+                partial = kind == "exact" or divisor.low <= 0 <= divisor.high
+            logical = kind in _LOGIC or any(x.logical for x in of)
+            peak = _peak(kind, of, low, high)
+            node = Low(kind, of, value, "", names, parameters, low, high, peak, partial, logical)
+            self._made[key] = node
+        return node
+
+    def sum(self, terms: Iterable[Low]) -> Low:
+        """Return a sum, like terms collected."""
+        todo = list(terms)
+        if any(x.kind == "ratio" for x in todo):
+            return self._ratio_sum(todo)
+        constant = 0
+        factors: dict[int, int] = {}
+        bases: dict[int, Low] = {}
+        for term in todo:
+            parts = term.of if term.kind == "sum" else (term,)
+            for part in parts:
+                if part.constant:
+                    constant += part.value
+                    continue
+                factor, base = self._scaled(part)
+                bases[id(base)] = base
+                factors[id(base)] = factors.get(id(base), 0) + factor
+        kept = [self.scale(bases[k], f) for k, f in factors.items() if f or bases[k].partial]
+        if constant or not kept:
+            kept.append(self.constant(constant))
+        return kept[0] if len(kept) == 1 else self.make("sum", tuple(kept))
+
+    def product(self, factors: Iterable[Low]) -> Low:
+        """Return a product, its constant factors collected."""
+        factors = list(factors)
+        if any(x.kind == "ratio" for x in factors):
+            pairs = [self.fraction(x) for x in factors]
+            tops, bottoms = [n for n, _ in pairs], [d for _, d in pairs]
+            return self.ratio(self.product(tops), self.product(bottoms))
+        constant, kept = 1, []
+        for factor in factors:
+            for part in factor.of if factor.kind == "product" else (factor,):
+                if part.constant:
+                    constant *= part.value
+                else:
+                    kept.append(part)
+        if not kept:
+            return self.constant(constant)
+        if constant == 0 and not any(x.partial for x in kept):
+            return self.constant(0)
+        if len(kept) == 1 and kept[0].kind == "sum" and constant != 1:
+            return self.sum(self.scale(term, constant) for term in kept[0].of)
+        if constant != 1:
+            kept.insert(0, self.constant(constant))
+        return kept[0] if len(kept) == 1 else self.make("product", tuple(kept))
+
+    def _ratio_sum(self, terms: list[Low]) -> Low:
+        top, bottom = self.fraction(terms[0])
+        for term in terms[1:]:
+            n, d = self.fraction(term)
+            top = self.sum((self.product((top, d)), self.product((n, bottom))))
+            bottom = self.product((bottom, d))
+        return self.ratio(top, bottom)
+
+    def ratio(self, top: Low, bottom: Low) -> Low:
+        """Return the exact quotient of two integers, undefined where the second is 0.
+
+        Its bounds are those of the numerator: it is taken apart wherever it is used.
+        """
+        if bottom.constant and bottom.value:
+            if top.constant and top.value % bottom.value == 0:
+                return self.constant(top.value // bottom.value)
+            if bottom.value == 1:
+                return top
+        if bottom.low <= 0 <= bottom.high:
+            top = self.make("guard", (top, bottom))
+        return self.make("ratio", (top, bottom))
+
+    def fraction(self, node: Low) -> tuple[Low, Low]:
+        """Return numerator and denominator, the denominator positive or of one sign at least."""
+        if node.kind != "ratio":
+            return node, self.constant(1)
+        top, bottom = node.of
+        if bottom.low < 0:  # times itself: no longer negative
+            return self.product((top, bottom)), self.product((bottom, bottom))
+        return top, bottom
+
+    def scale(self, node: Low, factor: int) -> Low:
+        """Return `factor * node`."""
+        return node if factor == 1 else self.product((self.constant(factor), node))
+
+    def _scaled(self, node: Low) -> tuple[int, Low]:
+        if node.kind == "product" and node.of[0].constant:
+            rest = node.of[1:]
+            return node.of[0].value, rest[0] if len(rest) == 1 else self.make("product", rest)
+        return 1, node
+
+    # -- lowering ---------------------------------------------------------------------------
+
+    def lower(self, node: Node) -> Low:
+        """Return the lowered form of an expression or constraint."""
+        return _LOWER[type(node)](self, node)
+
+    def compare(self, relation: str, left: Low, right: Low) -> Low:
+        """Return a comparison with everything that can be on one side there."""
+        if relation in (">=", ">"):
+            relation, left, right = ("<=", right, left) if relation == ">=" else ("<", right, left)
+        kind = {"<=": "le", "<": "lt", "==": "eq", "!=": "ne"}[relation]
+        if left.kind == "ratio" or right.kind == "ratio":
+            (n, d), (m, c) = self.fraction(left), self.fraction(right)
+            left, right = self.product((n, c)), self.product((m, d))
+        if (left.kind == "sum" or right.kind == "sum") and not (left.logical or right.logical):
+            both = self.sum((left, self.scale(right, -1)))
+            constant = 0
+            if both.kind == "sum" and both.of[-1].constant:
+                constant = -both.of[-1].value
+                rest = both.of[:-1]
+                both = rest[0] if len(rest) == 1 else self.make("sum", rest)
+            left, right = both, self.constant(constant)
+        return self.truth(self.make(kind, (left, right)))
+
+    def truth(self, node: Low) -> Low:
+        """Return True or False for a comparison that its bounds decide."""
+        if node.partial or node.kind not in _DECIDED:
+            return node
+        verdict = _DECIDED[node.kind](*node.of)
+        return node if verdict is None else self.constant(int(verdict))
+
+    def divides(self, divisor: Low, of: Low) -> Low:
+        """Return `of % divisor == 0`, divisions in `of` moved over to the divisor."""
+        return self.make("divides", (divisor, of))
+
+
+def conjuncts(node: Node) -> list[Node]:
+    """Return the constraints that a conjunction is of."""
+    if isinstance(node, e.All):
+        return [part for of in node.of for part in conjuncts(of)]
+    return [node]
+
+
+def tighten(pool: Pool, node: Low) -> Low:
+    """Return a constraint at the top, where undefined is as good as false, in its handiest form."""
+    if node.kind == "eq" and node.of[0].kind == "mod" and node.of[1].constant:
+        (of, divisor), value = node.of[0].of, node.of[1].value
+        if value == 0:
+            node = pool.make("divides", (divisor, of))
+    return node
+
+
+# -- bounds ---------------------------------------------------------------------------------
+
+
+def _peak(kind: str, of: tuple[Low, ...], low: int, high: int) -> int:
+    peak = max(abs(low), abs(high))
+    if kind == "sum":
+        peak = sum(max(abs(x.low), abs(x.high)) for x in of)
+    elif kind == "product":
+        peak = 1
+        for x in of:
+            peak *= max(abs(x.low), abs(x.high), 1)
+    return max(peak, *[x.peak for x in of]) if of else peak
+
+
+def _sum_box(of: tuple[Low, ...], _: int) -> Box:
+    return sum(x.low for x in of), sum(x.high for x in of)
+
+
+def _product_box(of: tuple[Low, ...], _: int) -> Box:
+    low, high = of[0].low, of[0].high
+    for x in of[1:]:
+        corners = (low * x.low, low * x.high, high * x.low, high * x.high)
+        low, high = min(corners), max(corners)
+    return low, high
+
+
+def _quotient_box(of: tuple[Low, ...], _: int) -> Box:
+    a, b = of
+    divisors = [d for d in (b.low, b.high, -1, 1) if d and b.low <= d <= b.high]
+    corners = [x // d for x in (a.low, a.high) for d in divisors]
+    return (min(corners), max(corners)) if corners else (0, 0)
+
+
+def _mod_box(of: tuple[Low, ...], _: int) -> Box:
+    a, b = of
+    low, high = (b.low + 1 if b.low < 0 else 0), (b.high - 1 if b.high > 0 else 0)
+    if a.low >= 0 and b.low > 0:
+        high = min(high, a.high)
+    return min(low, 0), max(high, 0)
+
+
+def _power_box(of: tuple[Low, ...], exponent: int) -> Box:
+    ends = [of[0].low ** exponent, of[0].high ** exponent]
+    if of[0].low < 0 < of[0].high:
+        ends.append(0**exponent)
+    return min(ends), max(ends)
+
+
+def _absolute_box(of: tuple[Low, ...], _: int) -> Box:
+    low, high = of[0].low, of[0].high
+    return (0 if low <= 0 <= high else min(abs(low), abs(high))), max(abs(low), abs(high))
+
+
+BOUNDS = {
+    "sum": _sum_box,
+    "product": _product_box,
+    "quotient": _quotient_box,
+    "exact": _quotient_box,
+    "guard": lambda of, _: (of[0].low, of[0].high),
+    "ratio": lambda of, _: (of[0].low, of[0].high),
+    "mod": _mod_box,
+    "power": _power_box,
+    "absolute": _absolute_box,
+    "min": lambda of, _: (min(x.low for x in of), min(x.high for x in of)),
+    "max": lambda of, _: (max(x.low for x in of), max(x.high for x in of)),
+    "if": lambda of, _: (min(of[1].low, of[2].low), max(of[1].high, of[2].high)),
+}
+_DIVISIONS = {"quotient": 1, "mod": 1, "exact": 1, "guard": 1, "divides": 0}
+
+
+def _decide_le(a: Low, b: Low) -> bool | None:
+    return True if a.high <= b.low else False if a.low > b.high else None
+
+
+def _decide_lt(a: Low, b: Low) -> bool | None:
+    return True if a.high < b.low else False if a.low >= b.high else None
+
+
+def _decide_eq(a: Low, b: Low) -> bool | None:
+    if a.low > b.high or a.high < b.low:
+        return False
+    return True if a is b or (a.low == a.high == b.low == b.high) else None
+
+
+def _decide_ne(a: Low, b: Low) -> bool | None:
+    verdict = _decide_eq(a, b)
+    return None if verdict is None else not verdict
+
+
+_DECIDED = {"le": _decide_le, "lt": _decide_lt, "eq": _decide_eq, "ne": _decide_ne}
+
+
+# -- one function for each node of the tree -----------------------------------------------------
+
+
+def _binary(kind: str):
+    def lowered(pool: Pool, node: Node) -> Low:
+        a, b = pool.lower(node.left), pool.lower(node.right)
+        if a.kind == "ratio" or b.kind == "ratio":
+            (n, d), (m, c) = pool.fraction(a), pool.fraction(b)
+            over = pool.make(kind, (pool.product((n, c)), pool.product((m, d))))
+            return over if kind == "quotient" else pool.ratio(over, pool.product((d, c)))
+        if a.constant and b.constant and b.value:
+            return pool.constant(a.value // b.value if kind == "quotient" else a.value % b.value)
+        return pool.make(kind, (a, b))
+
+    return lowered
+
+
+def _lower_ratio(pool: Pool, node: e.ExactDivision) -> Low:
+    (n, d), (m, c) = pool.fraction(pool.lower(node.left)), pool.fraction(pool.lower(node.right))
+    return pool.ratio(pool.product((n, c)), pool.product((d, m)))
+
+
+def _lower_power(pool: Pool, node: e.Power) -> Low:
+    base = pool.lower(node.base)
+    if base.kind == "ratio":
+        top, bottom = (_power(pool, x, node.exponent) for x in base.of)
+        return pool.ratio(top, bottom)
+    return _power(pool, base, node.exponent)
+
+
+def _power(pool: Pool, base: Low, exponent: int) -> Low:
+    if base.constant:
+        return pool.constant(base.value**exponent)
+    if exponent == 1:
+        return base
+    return pool.make("power", (base,), exponent)
+
+
+def _lower_many(kind: str):
+    def lowered(pool: Pool, node: Node) -> Low:
+        of = tuple(pool.lower(x) for x in node.of)
+        if any(x.kind == "ratio" for x in of):
+            return _ratio_many(pool, kind, of)
+        if kind in ("min", "max") and all(x.constant for x in of):
+            return pool.constant((min if kind == "min" else max)(x.value for x in of))
+        return of[0] if len(of) == 1 and kind in ("min", "max") else pool.make(kind, of)
+
+    return lowered
+
+
+def _ratio_many(pool: Pool, kind: str, of: tuple[Low, ...]) -> Low:
+    pairs = [pool.fraction(x) for x in of]
+    common = pool.product(d for _, d in pairs)
+    tops = []
+    for i, (n, _) in enumerate(pairs):
+        others = [d for j, (_, d) in enumerate(pairs) if j != i]
+        tops.append(pool.product((n, *others)))
+    joined = pool.make(kind, tuple(tops))
+    return joined if kind == "different" else pool.ratio(joined, common)
+
+
+def _lower_logic(kind: str):
+    absorbing, neutral = (0, 1) if kind == "all" else (1, 0)
+
+    def lowered(pool: Pool, node: Node) -> Low:
+        kept: list[Low] = []
+        for part in node.of:
+            low = pool.lower(part)
+            if low.constant:
+                if low.value == neutral:
+                    continue
+                if not any(x.partial for x in kept):
+                    return pool.constant(absorbing)
+                kept.append(low)
+                break
+            kept.append(low)
+        if not kept:
+            return pool.constant(neutral)
+        return kept[0] if len(kept) == 1 else pool.make(kind, tuple(kept))
+
+    return lowered
+
+
+def _lower_not(pool: Pool, node: e.Not) -> Low:
+    of = pool.lower(node.of)
+    return pool.constant(1 - of.value) if of.constant else pool.make("not", (of,))
+
+
+def _lower_nonzero(pool: Pool, node: e.NonZero) -> Low:
+    return pool.compare("!=", pool.lower(node.of), pool.constant(0))
+
+
+def _lower_count(pool: Pool, node: e.Indicator) -> Low:
+    of = pool.lower(node.of)
+    return of if of.constant else pool.make("count", (of,))
+
+
+def _lower_absolute(pool: Pool, node: e.Absolute) -> Low:
+    of = pool.lower(node.of)
+    if of.kind == "ratio":
+        return pool.ratio(*(pool.make("absolute", (x,)) for x in of.of))
+    return pool.constant(abs(of.value)) if of.constant else pool.make("absolute", (of,))
+
+
+def _lower_choice(pool: Pool, node: e.Choice) -> Low:
+    condition = pool.lower(node.condition)
+    if condition.constant:
+        return pool.lower(node.then if condition.value else node.otherwise)
+    yes, no = pool.lower(node.then), pool.lower(node.otherwise)
+    if yes.kind == "ratio" or no.kind == "ratio":
+        (n, d), (m, c) = pool.fraction(yes), pool.fraction(no)
+        top = pool.make("if", (condition, n, m))
+        return pool.ratio(top, pool.make("if", (condition, d, c)))
+    return pool.make("if", (condition, yes, no))
+
+
+def _lower_divides(pool: Pool, node: e.Divides) -> Low:
+    divisor, of = pool.lower(node.divisor), pool.lower(node.of)
+    if divisor.kind == "ratio" or of.kind == "ratio":
+        (n, d), (m, c) = pool.fraction(divisor), pool.fraction(of)
+        divisor, of = pool.product((n, c)), pool.product((m, d))
+    if divisor.constant and of.constant and divisor.value:
+        return pool.constant(int(of.value % divisor.value == 0))
+    return pool.make("divides", (divisor, of))
+
+
+_LOWER = {
+    e.Constant: lambda pool, node: pool.constant(node.value),
+    e.Name: lambda pool, node: pool.name(node.name),
+    e.Sum: lambda pool, node: pool.sum((pool.lower(node.left), pool.lower(node.right))),
+    e.Difference: lambda pool, node: pool.sum(
+        (pool.lower(node.left), pool.scale(pool.lower(node.right), -1))
+    ),
+    e.Product: lambda pool, node: pool.product((pool.lower(node.left), pool.lower(node.right))),
+    e.Negative: lambda pool, node: pool.scale(pool.lower(node.of), -1),
+    e.FloorDivision: _binary("quotient"),
+    e.Modulo: _binary("mod"),
+    e.ExactDivision: _lower_ratio,
+    e.Power: _lower_power,
+    e.Absolute: _lower_absolute,
+    e.Minimum: _lower_many("min"),
+    e.Maximum: _lower_many("max"),
+    e.Indicator: _lower_count,
+    e.Choice: _lower_choice,
+    e.Truth: lambda pool, node: pool.constant(int(node.value)),
+    e.Compare: lambda pool, node: pool.compare(
+        node.relation, pool.lower(node.left), pool.lower(node.right)
+    ),
+    e.NonZero: _lower_nonzero,
+    e.Divides: _lower_divides,
+    e.AllDifferent: _lower_many("different"),
+    e.All: _lower_logic("all"),
+    e.Any: _lower_logic("any"),
+    e.Not: _lower_not,
+}

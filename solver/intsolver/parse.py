@@ -1,0 +1,397 @@
+"""Text to tree: Python's own grammar, a whitelist of its nodes; nothing is ever evaluated.
+
+::
+
+    32 <= bm * warps <= 1024      divides(bm, 1024)      x in [1, 2, 4]
+    blocks == 0 or smem * blocks <= 102400               all_different(a, b, c)
+
+Arithmetic is Python's on integers; ``/`` is the exact quotient, never rounded, so that an equation or
+a divisibility holds only where it divides, and ``3 / 2 <= 1`` does not. A comparison used as a number counts 0 or 1, a number used as a condition holds where it
+is not 0. Length, depth, constants and powers are capped, so hostile text costs no time.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from intsolver import expr
+from intsolver.errors import ExpressionError
+from intsolver.evaluate import children
+from intsolver.expr import Constraint, Expr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MAX_LENGTH = 10_000  # characters; the longest published restriction has about 400
+MAX_DEPTH = 150  # every pass over the tree is recursive, and Python's own limit is 1,000 frames
+MAX_BITS = 512  # of a constant
+MAX_EXPONENT = 64
+MAX_DEGREE = 256  # of powers of powers
+
+FUNCTIONS = ("abs", "all_different", "divides", "max", "min")
+_LANGUAGE = (
+    "the language has integers, names, + - * // % / **, comparisons, `and` `or` `not`, `in [...]`, "
+    "`a if c else b`, " + ", ".join(f"{name}()" for name in FUNCTIONS)
+)
+_FOREIGN = re.compile(r"[^\w\s()\[\]{}+\-*/%<>=!,.]")
+_ADVICE = {
+    "&": "write `and` (no bit operations)",
+    "|": "write `or` (no bit operations)",
+    "^": "write `**` for a power (no bit operations)",
+    "~": "write `not`",
+    "'": "no strings",
+    '"': "no strings",
+    ":": "no slices, dictionaries or `lambda`",
+}
+_SIGNS: dict[type, str] = {ast.LShift: "<<", ast.RShift: ">>", ast.Invert: "~", ast.MatMult: "@"}
+_BINARY: dict[type, Callable[[Expr, Expr], Expr]] = {
+    ast.Add: expr.Sum,
+    ast.Sub: expr.Difference,
+    ast.Mult: expr.Product,
+    ast.FloorDiv: expr.FloorDivision,
+    ast.Mod: expr.Modulo,
+    ast.Div: expr.ExactDivision,
+}
+_RELATIONS: dict[type, expr.Comparison] = {
+    ast.LtE: "<=",
+    ast.Lt: "<",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.GtE: ">=",
+    ast.Gt: ">",
+}
+
+
+class Parsed(NamedTuple):
+    """A tree and the names in it, in the order in which they first appear."""
+
+    node: expr.Node
+    names: tuple[str, ...]
+
+
+def parse(text: str) -> expr.Node:
+    """Return the expression or constraint that `text` says.
+
+    Raises
+    ------
+    ExpressionError
+        The text is not of the language; the message points at the place.
+    """
+    return read(text).node
+
+
+def parse_constraint(text: str) -> Constraint:
+    """Return the constraint that `text` says; raises as `parse` does."""
+    return as_constraint(read(text).node)
+
+
+def parse_expression(text: str) -> Expr:
+    """Return the integer expression that `text` says; raises as `parse` does."""
+    return as_expr(read(text).node)
+
+
+def read(text: str) -> Parsed:
+    """Return the tree of `text` and its names; raises as `parse` does."""
+    if not isinstance(text, str):
+        raise ExpressionError(f"expected text, got {type(text).__name__}: {_short(text)}")
+    return _read(text)
+
+
+def as_expr(node: expr.Node) -> Expr:
+    """Return a node as a number: a truth value counts 0 or 1."""
+    if isinstance(node, Expr):
+        return node
+    if isinstance(node, expr.Truth):
+        return expr.Constant(int(node.value))
+    assert isinstance(node, Constraint)
+    if isinstance(node, expr.All | expr.Any) and any(isinstance(p, expr.NonZero) for p in node.of):
+        return _last_looked_at(node)
+    return expr.Indicator(node)
+
+
+def _last_looked_at(node: expr.All | expr.Any) -> Expr:
+    """Return ``a and b`` with numbers among them as Python does: the operand that decides."""
+    *before, last = node.of
+    value = _operand(last)
+    for part in reversed(before):
+        if isinstance(node, expr.All):
+            value = expr.Choice(part, value, _operand(part))
+        else:
+            value = expr.Choice(part, _operand(part), value)
+    return value
+
+
+def _operand(part: Constraint) -> Expr:
+    return part.of if isinstance(part, expr.NonZero) else as_expr(part)
+
+
+def as_constraint(node: expr.Node) -> Constraint:
+    """Return a node as a condition: a number holds where it is not 0."""
+    if isinstance(node, Constraint):
+        return node
+    if isinstance(node, expr.Indicator):
+        return node.of
+    assert isinstance(node, Expr)
+    return expr.NonZero(node)
+
+
+def column_of(text: str, name: str) -> int | None:
+    """Return where `name` first stands in a text that parses, in characters."""
+    text = _one_line(text)
+    found = [tree for tree in ast.walk(_tree(text)) if isinstance(tree, ast.Name)]
+    offsets = [tree.col_offset for tree in found if tree.id == name]
+    return _column(text, min(offsets)) if offsets else None
+
+
+@lru_cache(maxsize=16_384)
+def _read(text: str) -> Parsed:
+    text = _one_line(text)
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(f"the text has {len(text):,} characters, at most {MAX_LENGTH:,}")
+    if not text:
+        raise ExpressionError("the text is empty; expected for example 'x * y <= 1024'")
+    foreign = _FOREIGN.search(text)
+    if foreign is not None:
+        advice = _ADVICE.get(foreign[0], _LANGUAGE)
+        raise ExpressionError(
+            f"{foreign[0]!r} does not belong here: {advice}", text, foreign.start()
+        )
+    tree = _tree(text)
+    reader = _Reader()
+    try:
+        if len(text) > MAX_DEPTH:  # a shorter text cannot be deeper
+            _check_depth(tree)
+        node = reader.node(tree)
+    except _Misplaced as error:
+        raise ExpressionError(error.message, text, _column(text, error.tree.col_offset)) from None
+    return Parsed(node, tuple(reader.names))
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", " ").strip()
+
+
+def _tree(text: str) -> ast.expr:
+    """Return Python's own tree of `text`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # `1or 2`, `1 is 1`: reported as errors or harmless
+            return ast.parse(text, mode="eval").body
+    except SyntaxError as error:
+        column = None if error.offset is None else min(max(error.offset - 1, 0), len(text))
+        raise ExpressionError(f"not an expression: {error.msg}", text, column) from None
+    except (ValueError, MemoryError, RecursionError, OverflowError) as error:
+        raise ExpressionError(f"not an expression: {error or type(error).__name__}", text) from None
+
+
+def _column(text: str, offset: int) -> int:
+    """Return the place of a byte of the UTF-8 text, which is what `ast` counts, in characters."""
+    return len(text.encode()[:offset].decode(errors="replace"))
+
+
+def _check_depth(tree: ast.expr) -> None:
+    level: list[ast.AST] = [tree]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return
+    advice = "split it, for example with Problem.define"
+    raise _Misplaced(tree, f"the expression is nested more than {MAX_DEPTH} deep: {advice}")
+
+
+class _Misplaced(Exception):  # noqa: N818 - internal: a message on its way to its place
+    def __init__(self, tree: ast.expr, message: str) -> None:
+        self.tree, self.message = tree, message
+        super().__init__(message)
+
+
+class _Reader:
+    """Turns one tree of Python into one of ours, and collects the names."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, expr.Name] = {}
+
+    def node(self, tree: ast.expr) -> expr.Node:
+        visit = _VISITS.get(type(tree))
+        if visit is None:
+            _fail(tree, f"{_describe(tree)} does not belong here: {_LANGUAGE}")
+        return visit(self, tree)
+
+    def expr(self, tree: ast.expr) -> Expr:
+        node = self.node(tree)
+        return node if isinstance(node, Expr) else as_expr(node)
+
+    def constraint(self, tree: ast.expr) -> Constraint:
+        return as_constraint(self.node(tree))
+
+    def constant(self, tree: ast.Constant) -> expr.Node:
+        value = tree.value
+        if isinstance(value, bool):
+            return expr.Truth(value)
+        if not isinstance(value, int):
+            _fail(tree, f"{_short(value)} is {_kind(value)}, expected an integer")
+        if value.bit_length() > MAX_BITS:
+            _fail(tree, f"a constant of {value.bit_length():,} bits, at most {MAX_BITS}")
+        return expr.Constant(value)
+
+    def name(self, tree: ast.Name) -> Expr:
+        node = self.names.get(tree.id)
+        if node is None:
+            node = self.names[tree.id] = expr.Name(tree.id)
+        return node
+
+    def binary(self, tree: ast.BinOp) -> Expr:
+        make = _BINARY.get(type(tree.op))
+        if make is not None:
+            return make(self.expr(tree.left), self.expr(tree.right))
+        if isinstance(tree.op, ast.Pow):
+            return self.power(tree)
+        sign = _SIGNS.get(type(tree.op), type(tree.op).__name__)
+        advice = "write `* 2**n` or `// 2**n`" if sign in ("<<", ">>") else _LANGUAGE
+        _fail(tree.right, f"`{sign}` does not belong here: {advice}")
+
+    def power(self, tree: ast.BinOp) -> Expr:
+        right = tree.right
+        exponent = right.value if isinstance(right, ast.Constant) else None
+        if type(exponent) is not int or not 0 <= exponent <= MAX_EXPONENT:
+            _fail(right, f"an exponent is a constant from 0 to {MAX_EXPONENT}")
+        base = self.expr(tree.left)
+        if exponent * total_exponent(base) > MAX_DEGREE:
+            _fail(right, f"powers within powers amount to more than `** {MAX_DEGREE}`")
+        return expr.Power(base, exponent)
+
+    def unary(self, tree: ast.UnaryOp) -> expr.Node:
+        if isinstance(tree.op, ast.Not):
+            return expr.Not(self.constraint(tree.operand))
+        of = self.expr(tree.operand)
+        return of if isinstance(tree.op, ast.UAdd) else negative(of)
+
+    def logic(self, tree: ast.BoolOp) -> Constraint:
+        parts = [self.constraint(value) for value in tree.values]
+        return conjoin(parts) if isinstance(tree.op, ast.And) else disjoin(parts)
+
+    def compare(self, tree: ast.Compare) -> Constraint:
+        if len(tree.ops) == 1:
+            return self.relation(tree.left, tree.ops[0], tree.comparators[0])
+        lefts = [tree.left, *tree.comparators]
+        parts = zip(lefts, tree.ops, tree.comparators, strict=False)
+        return conjoin([self.relation(left, op, right) for left, op, right in parts])
+
+    def relation(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Constraint:
+        relation = _RELATIONS.get(type(op))
+        if relation is not None:
+            return expr.Compare(relation, self.expr(left), self.expr(right))
+        if not isinstance(op, ast.In | ast.NotIn):
+            _fail(right, "`is` does not belong here: write `==`")
+        if not isinstance(right, ast.List | ast.Tuple | ast.Set):
+            _fail(right, "`in` takes integers in brackets, for example `x in [1, 2, 4]`")
+        items = [self.expr(item) for item in right.elts]
+        return _member(self.expr(left), items, negated=isinstance(op, ast.NotIn))
+
+    def choice(self, tree: ast.IfExp) -> Expr:
+        condition = self.constraint(tree.test)
+        return expr.Choice(condition, self.expr(tree.body), self.expr(tree.orelse))
+
+    def call(self, tree: ast.Call) -> expr.Node:
+        name = tree.func.id if isinstance(tree.func, ast.Name) else None
+        if name not in FUNCTIONS:
+            called = f"{name}()" if name else "calling this"
+            _fail(tree, f"{called} does not belong here, known functions: {', '.join(FUNCTIONS)}")
+        arguments: Sequence[ast.expr] = tree.args
+        if len(arguments) == 1 and isinstance(arguments[0], ast.List | ast.Tuple):
+            arguments = arguments[0].elts  # min([a, b]) as well as min(a, b)
+        wanted = {"abs": 1, "divides": 2}.get(name, 0)
+        if tree.keywords or not arguments or (wanted and len(arguments) != wanted):
+            _fail(tree, f"{name}() takes {wanted or 'one or more'} plain argument(s)")
+        return _called(name, tuple(self.expr(argument) for argument in arguments))
+
+
+def conjoin(parts: Sequence[Constraint]) -> Constraint:
+    """Return ``a and b and ...``, a conjunction within it opened up."""
+    flat = [
+        piece for part in parts for piece in (part.of if isinstance(part, expr.All) else (part,))
+    ]
+    return flat[0] if len(flat) == 1 else expr.All(tuple(flat))
+
+
+def disjoin(parts: Sequence[Constraint]) -> Constraint:
+    """Return ``a or b or ...``, a disjunction within it opened up."""
+    flat = [
+        piece for part in parts for piece in (part.of if isinstance(part, expr.Any) else (part,))
+    ]
+    return flat[0] if len(flat) == 1 else expr.Any(tuple(flat))
+
+
+def negative(of: Expr) -> Expr:
+    """Return ``-of``; the negative of a constant is a constant."""
+    return expr.Constant(-of.value) if isinstance(of, expr.Constant) else expr.Negative(of)
+
+
+def total_exponent(node: expr.Node) -> int:
+    """Return the degree of `node`, names and constants counting 1."""
+    match node:
+        case expr.Power(base, exponent):
+            return total_exponent(base) * exponent
+        case expr.Product(left, right):
+            return total_exponent(left) + total_exponent(right)
+        case expr.Constant() | expr.Name() | expr.Truth():
+            return 1
+    return max(map(total_exponent, children(node)), default=1)
+
+
+def _member(of: Expr, items: Sequence[Expr], *, negated: bool) -> Constraint:
+    if not items:  # never, or always, but only where `of` has a value
+        return expr.Compare("==" if negated else "!=", of, of)
+    if negated:
+        return conjoin([expr.Compare("!=", of, item) for item in items])
+    return disjoin([expr.Compare("==", of, item) for item in items])
+
+
+def _called(name: str, of: tuple[Expr, ...]) -> expr.Node:
+    match name:
+        case "abs":
+            return expr.Absolute(of[0])
+        case "divides":
+            return expr.Divides(of[0], of[1])
+        case "all_different":
+            return expr.AllDifferent(of)
+        case "min":
+            return expr.Minimum(of)
+    return expr.Maximum(of)
+
+
+def _fail(tree: ast.expr, message: str) -> NoReturn:
+    raise _Misplaced(tree, message)
+
+
+def _describe(tree: ast.expr) -> str:
+    """Return a form of Python's as its users call it."""
+    named = {"Attribute": "an attribute", "Subscript": "an index", "List": "a list"}
+    name = type(tree).__name__
+    return named.get(name, f"a {name.lower()}")
+
+
+def _kind(value: object) -> str:
+    name = type(value).__name__
+    return {"ellipsis": "`...`", "complex": "a complex number"}.get(name, f"a {name}")
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 40 else f"{shown[:37]}..."
+
+
+_VISITS: dict[type, Callable[[_Reader, Any], expr.Node]] = {
+    ast.Constant: _Reader.constant,
+    ast.Name: _Reader.name,
+    ast.BinOp: _Reader.binary,
+    ast.UnaryOp: _Reader.unary,
+    ast.BoolOp: _Reader.logic,
+    ast.Compare: _Reader.compare,
+    ast.IfExp: _Reader.choice,
+    ast.Call: _Reader.call,
+}

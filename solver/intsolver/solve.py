@@ -1,0 +1,415 @@
+"""From a system to its solutions: components, orders, chains, and what stays between solves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from intsolver.chain import INT64, Chain, build, expand
+from intsolver.errors import TooManySolutions
+from intsolver.expr import Expr
+from intsolver.lower import NOTHING, PARAMETER, Low, Pool, conjuncts, tighten
+from intsolver.order import arrange
+from intsolver.solutions import Diagram, Grid, Solutions, Table
+from intsolver.vector import Compiler, Env
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from intsolver.solutions import Part
+    from intsolver.system import System
+    from numpy.typing import NDArray
+
+_SMALL = 30_000  # below that many assignments looking ahead costs more than it saves
+_LISTED = 300_000  # solutions among which an optimum is looked for one by one
+
+
+class Solver:
+    """Solves one system; what does not change between solves is kept.
+
+    `parameters` of the methods are values for every parameter of the system, `pinned` values for
+    some variables.
+    """
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self._plans: dict[object, _Plan] = {}
+
+    def _plan(self, parameters: Mapping[str, int]) -> _Plan:
+        largest = max((abs(v) for v in parameters.values()), default=0)
+        reach = PARAMETER
+        while reach < largest:
+            reach <<= 16
+        plan = self._plans.get(reach)
+        if plan is None:
+            plan = self._plans[reach] = _Plan(self.system, parameters, reach)
+        return plan
+
+    def solve(
+        self, parameters: Mapping[str, int], pinned: Mapping[str, int], *, max_rows: int
+    ) -> Solutions:
+        """Return every solution.
+
+        Raises
+        ------
+        TooManySolutions
+            More than `max_rows` states had to be held at once.
+        """
+        return self._plan(parameters).solve(parameters, pinned, max_rows)
+
+    def first(
+        self, parameters: Mapping[str, int], pinned: Mapping[str, int]
+    ) -> dict[str, int] | None:
+        """Return the first solution, found without enumerating, or None."""
+        found = self.limit(parameters, pinned, 1)
+        return found[0] if found.count else None
+
+    def limit(self, parameters: Mapping[str, int], pinned: Mapping[str, int], n: int) -> Solutions:
+        """Return the first `n` solutions, found without enumerating."""
+        return self._plan(parameters).limit(parameters, pinned, n)
+
+    def best(
+        self,
+        objective: Expr,
+        parameters: Mapping[str, int],
+        pinned: Mapping[str, int],
+        *,
+        maximize: bool,
+        top: int,
+        max_rows: int,
+    ) -> list[tuple[int, dict[str, int]]]:
+        """Return the `top` best solutions with their objective, ties in the order of the set."""
+        plan = self._plan(parameters)
+        return plan.best(
+            objective, parameters, pinned, maximize=maximize, top=top, max_rows=max_rows
+        )
+
+
+class _Plan:
+    """A system analysed: its chains, the variables that are free, and checks of parameters alone."""
+
+    def __init__(self, system: System, parameters: Mapping[str, int], reach: int) -> None:
+        self.system = system
+        self.names = tuple(name for name, _ in system.variables)
+        self.domains = {name: _array(domain) for name, domain in system.variables}
+        fixed = {name: d[0] for name, d in system.variables if len(d) == 1}
+        box = {name: (min(d), max(d)) for name, d in system.variables if len(d) > 0}
+        self.empty = any(not d for _, d in system.variables)
+        self.pool = Pool(box, fixed, dict.fromkeys(system.parameters, (-reach, reach)))
+        self.fixed = fixed
+        self.globals: list[Low] = []
+        self.constraints: list[Low] = []
+        self._objectives: dict[Expr, tuple[Low, Chain | None, tuple[Chain, ...]]] = {}
+        if self.empty:
+            self.chains: tuple[Chain, ...] = ()
+            return
+        for constraint in system.constraints:
+            for part in conjuncts(constraint):
+                self._take(tighten(self.pool, self.pool.lower(part)))
+        self.narrow = self._filtered()
+        self.chains = tuple(self._chains(parameters))
+        bound = {name for chain in self.chains for name in chain.order}
+        self.free = tuple(name for name in self.names if name not in bound)
+
+    def _take(self, node: Low) -> None:
+        if node.constant:
+            self.empty = self.empty or not node.value
+        elif node.names:
+            self.constraints.append(node)
+        else:
+            self.globals.append(node)
+
+    def _filtered(self) -> dict[str, NDArray[Any]]:
+        """Return the domains less the values that a constraint of one variable alone forbids."""
+        narrow = dict(self.domains)
+        rest = []
+        for node in self.constraints:
+            if len(node.names) > 1 or node.parameters or node.peak >= INT64:
+                rest.append(node)
+                continue
+            (name,) = node.names
+            env = Env([narrow[name]])
+            ok = Compiler(self.pool, {id(self.pool.name(name)): 0})(node)(env)
+            if env.bad is not None:
+                ok = ok & ~env.bad
+            narrow[name] = narrow[name][np.broadcast_to(ok, narrow[name].shape)]
+        self.constraints = rest
+        return narrow
+
+    def _chains(self, parameters: Mapping[str, int]) -> list[Chain]:
+        chains = []
+        for names, constraints in components(self.names, self.constraints, self.fixed):
+            chains.append(self._chain(names, constraints, parameters))
+        return chains
+
+    def _chain(
+        self,
+        names: Sequence[str],
+        constraints: Sequence[Low],
+        parameters: Mapping[str, int],
+        objective: Low | None = None,
+    ) -> Chain:
+        cells = 1.0
+        for name in names:
+            cells *= self.narrow[name].size
+        large = cells > _SMALL
+        order = arrange(self.pool, names, constraints, self.narrow, parameters, sampled=large)
+        return build(self.pool, order, constraints, self.narrow, objective, prune=large)
+
+    # -- solving ----------------------------------------------------------------------------
+
+    def _open(self, parameters: Mapping[str, int], pinned: Mapping[str, int]) -> bool:
+        """Return whether the parameters and the pins leave anything possible."""
+        if self.empty:
+            return False
+        for node in self.globals:
+            slots = {id(self.pool.name(p)): i for i, p in enumerate(sorted(node.parameters))}
+            env = Env([parameters[p] for p in sorted(node.parameters)])
+            if not Compiler(self.pool, slots)(node)(env) or env.bad is not None:
+                return False
+        return all(pinned[name] == self.fixed[name] for name in pinned if name in self.fixed)
+
+    def _grid(self, pinned: Mapping[str, int]) -> Grid:
+        domains = {}
+        for name in self.free:
+            domain = self.narrow[name]
+            domains[name] = domain[domain == pinned[name]] if name in pinned else domain
+        return Grid(domains)
+
+    def _nothing(self) -> Solutions:
+        return Solutions(self.names, [Table({n: self.domains[n][:0] for n in self.names}, 0)])
+
+    def solve(
+        self, parameters: Mapping[str, int], pinned: Mapping[str, int], max_rows: int
+    ) -> Solutions:
+        if not self._open(parameters, pinned):
+            return self._nothing()
+        parts: list[Part] = []
+        for chain in self.chains:
+            layers, _, states = chain.run(parameters, pinned, max_rows)
+            if not states:
+                return self._nothing()
+            parts.append(Diagram(chain.order, [lv.domain for lv in chain.levels], layers))
+        if self.free:
+            parts.append(self._grid(pinned))
+        return Solutions(self.names, parts, _Check(self, dict(parameters), dict(pinned)))
+
+    def limit(self, parameters: Mapping[str, int], pinned: Mapping[str, int], n: int) -> Solutions:
+        if n <= 0 or not self._open(parameters, pinned):
+            return self._nothing()
+        parts: list[Part] = []
+        for chain in self.chains:
+            table = search(chain, parameters, pinned, n)
+            if not table.count:
+                return self._nothing()
+            parts.append(table)
+        if self.free:
+            parts.append(self._grid(pinned))
+        found = Solutions(self.names, parts, _Check(self, dict(parameters), dict(pinned)))
+        return found[:n] if found.count > n else found
+
+    def best(
+        self,
+        objective: Expr,
+        parameters: Mapping[str, int],
+        pinned: Mapping[str, int],
+        *,
+        maximize: bool,
+        top: int,
+        max_rows: int,
+    ) -> list[tuple[int, dict[str, int]]]:
+        if top <= 0 or not self._open(parameters, pinned):
+            return []
+        node, chain, others = self._objective(objective, parameters)
+        if chain is None:
+            return self._any_best(node, parameters, pinned, top)
+        layers, columns, states = chain.run(parameters, pinned, max_rows)
+        if not states or len(layers) < len(chain.levels):
+            return []
+        parts: list[Part] = []
+        for other in others:
+            inner, _, left = other.run(parameters, pinned, max_rows)
+            if not left:
+                return []
+            parts.append(Diagram(other.order, [lv.domain for lv in other.levels], inner))
+        free = [name for name in self.free if name not in chain.order]
+        grid = self._grid(pinned)
+        if free:
+            parts.append(Grid({name: grid.domains[name] for name in free}))
+        value = columns[0]
+        if isinstance(value, np.ndarray) and value.dtype == bool:
+            value = value.astype(np.int64)
+        ranking = np.argsort(-value if maximize else value, kind="stable")
+        found: list[tuple[int, dict[str, int]]] = []
+        domains = [lv.domain for lv in chain.levels]
+        for state in ranking:
+            chosen = np.zeros(states, np.int64)
+            chosen[state] = 1
+            diagram = Diagram(chain.order, domains, layers, chosen)
+            if not diagram.count:
+                continue
+            some = Solutions(self.names, [diagram, *parts])[: top - len(found)]
+            found += [(int(value[state]), row) for row in some]
+            if len(found) >= top:
+                break
+        return found
+
+    def _any_best(
+        self, node: Low, parameters: Mapping[str, int], pinned: Mapping[str, int], top: int
+    ) -> list[tuple[int, dict[str, int]]]:
+        slots = {id(self.pool.name(p)): i for i, p in enumerate(sorted(node.parameters))}
+        env = Env([parameters[p] for p in sorted(node.parameters)])
+        value = Compiler(self.pool, slots)(node)(env)
+        if env.bad is not None:
+            return []
+        return [(int(value), row) for row in self.limit(parameters, pinned, top)]
+
+    def _objective(
+        self, objective: Expr, parameters: Mapping[str, int]
+    ) -> tuple[Low, Chain | None, tuple[Chain, ...]]:
+        """Return the lowered objective, a chain over all it reads, and the other chains."""
+        known = self._objectives.get(objective)
+        if known is None:
+            node = self.pool.lower(objective)
+            if node.kind == "ratio":  # an objective is an integer
+                node = self.pool.make("exact", node.of)
+            known = node, None, self.chains
+            if node.names:
+                joined = {n for c in self.chains if node.names & set(c.order) for n in c.order}
+                joined |= node.names
+                names = [n for n in self.names if n in joined]
+                constraints = [c for c in self.constraints if c.names <= joined]
+                chain = self._chain(names, constraints, parameters, node)
+                others = tuple(c for c in self.chains if not node.names & set(c.order))
+                known = node, chain, others
+            self._objectives[objective] = known
+        return known
+
+
+class _Check:
+    """Tells for any assignments whether they solve the system."""
+
+    def __init__(
+        self, plan: _Plan, parameters: Mapping[str, int], pinned: Mapping[str, int]
+    ) -> None:
+        self.plan, self.parameters, self.pinned = plan, parameters, pinned
+
+    def holds(self, columns: Mapping[str, Sequence[int]]) -> NDArray[np.bool_]:
+        """Return which rows are solutions; columns by variable, of one length."""
+        plan, pool = self.plan, self.plan.pool
+        rows = len(next(iter(columns.values()))) if columns else 1
+        ok = np.ones(rows, bool)
+        if not plan._open(self.parameters, {}):
+            return ~ok
+        arrays: dict[str, Any] = {}
+        for name, column in columns.items():
+            values = np.array([int(v) for v in column], object)
+            allowed = set(plan.narrow[name].tolist())
+            if name in self.pinned:
+                allowed &= {self.pinned[name]}
+            ok &= np.array([v in allowed for v in values.tolist()], bool)
+            arrays[name] = values
+        kept = np.flatnonzero(ok)
+        wide = any(c.peak >= INT64 for c in plan.constraints)
+        names = list(arrays)
+        slots = {id(pool.name(n)): i for i, n in enumerate(names) if n not in plan.fixed}
+        base: list[Any] = []
+        for name in names:
+            column = arrays[name][kept]
+            narrow_ok = not wide and plan.narrow[name].dtype != object
+            base.append(column.astype(np.int64) if narrow_ok else column)
+        for p in plan.system.parameters:
+            slots[id(pool.name(p))] = len(base)
+            base.append(self.parameters[p])
+        compiler = Compiler(pool, slots)
+        for node in plan.constraints:
+            env = Env(base)
+            verdict = compiler(node)(env)
+            if env.bad is not None:
+                verdict = verdict & ~env.bad
+            ok[kept] &= np.broadcast_to(np.asarray(verdict, bool), kept.shape)
+        return ok
+
+    def neighbours(self, solutions: Solutions, assignment: Mapping[str, int]) -> Solutions:
+        """Return the solutions one variable away from an assignment."""
+        names = solutions.names
+        rows: list[dict[str, int]] = []
+        for name in names:
+            for value in self.plan.narrow[name].tolist():
+                if value != assignment[name]:
+                    rows.append({**assignment, name: value})
+        columns = {name: [row[name] for row in rows] for name in names}
+        ok = self.holds(columns) if rows else np.zeros(0, bool)
+        kept = {
+            name: _array(tuple(v for v, k in zip(columns[name], ok, strict=True) if k))
+            for name in names
+        }
+        return Solutions(names, [Table(kept, int(ok.sum()))], None)
+
+
+def components(
+    names: Sequence[str], constraints: Sequence[Low], fixed: Mapping[str, int]
+) -> list[tuple[list[str], list[Low]]]:
+    """Return groups of variables that constraints connect, each with its constraints."""
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while leader[name] != name:
+            leader[name] = name = leader[leader[name]]
+        return name
+
+    for node in constraints:
+        first = None
+        for name in node.names:
+            leader.setdefault(name, name)
+            if first is None:
+                first = find(name)
+            else:
+                leader[find(name)] = first
+    groups: dict[str, tuple[list[str], list[Low]]] = {}
+    for name in names:
+        if name in leader:
+            groups.setdefault(find(name), ([], []))[0].append(name)
+    for node in constraints:
+        groups[find(next(iter(node.names)))][1].append(node)
+    return list(groups.values())
+
+
+def search(chain: Chain, parameters: Mapping[str, int], pinned: Mapping[str, int], n: int) -> Table:
+    """Return the first `n` rows of a chain, depth first in blocks that grow."""
+    env = chain.env(parameters)
+    picks = [chain.picks(level, pinned) for level in chain.levels]
+    depth_all = len(chain.levels)
+    start = np.zeros((0, 1), np.intp)
+    stack: list[tuple[int, list[Any], NDArray[np.intp]]] = [(0, [], start)]
+    found: list[NDArray[np.intp]] = []
+    total, block = 0, 32
+    while stack and total < n:
+        depth, columns, values = stack.pop()
+        states = values.shape[1]
+        if states > block:
+            stack.append((depth, [c[block:] for c in columns], values[:, block:]))
+            columns, values, states = [c[:block] for c in columns], values[:, :block], block
+            block = min(block * 2, 1 << 14)
+        level = chain.levels[depth]
+        source, value, after = expand(level, env, columns, states, picks[depth], 1 << 40)
+        if not source.size:
+            continue
+        rows = np.concatenate([values[:, source], value[None, :]])
+        if depth + 1 == depth_all:
+            found.append(rows)
+            total += rows.shape[1]
+        else:
+            stack.append((depth + 1, after, rows))
+    rows = np.concatenate(found, axis=1)[:, :n] if found else np.zeros((depth_all, 0), np.intp)
+    columns_by_name = {
+        level.name: level.domain[row] for level, row in zip(chain.levels, rows, strict=True)
+    }
+    return Table(columns_by_name, rows.shape[1])
+
+
+def _array(domain: Sequence[int]) -> NDArray[Any]:
+    if all(-INT64 < value < INT64 for value in domain):
+        return np.array(domain, np.int64)
+    return np.array(domain, object)
