@@ -436,10 +436,9 @@ def _domain(name: str, domain: Iterable[int] | int, high: int | None, step: int)
     else:
         if isinstance(domain, str | bytes):
             raise ExpressionError(f"{name!r}: expected integers, got {domain!r}")
-        integers = domain if all(type(v) is int for v in (domain := list(domain))) else None
-        if integers is None:
-            integers = [as_integer(v, f"{name!r}, a value") for v in domain]
-        values = tuple(dict.fromkeys(integers))
+        values = tuple(dict.fromkeys(domain))
+        if not all(type(value) is int for value in values):
+            values = tuple(dict.fromkeys(as_integer(v, f"{name!r}, a value") for v in values))
     if not values:
         raise ProblemError(f"{name!r}: an empty domain; give at least one integer")
     return values
