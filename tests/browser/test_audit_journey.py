@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+import shutil
+import socket
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import nbformat
 import numpy as np
 import pytest
-from conftest import Notebook, run_notebook
+from jupyter_page import Notebook, run_notebook
 from playwright.sync_api import expect
+from workbench.audit import Audit
+from workbench.audit.importing import read_labels
 from workbench.audit.journal import Journal, Row
 from workbench.clumps import classical
 from workbench.clumps.galaxy import BOX_SIDE_FWHM
@@ -24,51 +28,66 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Page
+    from workbench.clumps.galaxy import Galaxy
 
 pytestmark = pytest.mark.browser
 
-GALAXIES = 6
+GALAXIES = 500
+PICTURES = 8  # different ones among them
 NOTEBOOK = "notebooks/audit.ipynb"
 CELL = """
 from workbench.audit import Audit
 audit = Audit.of_folder("../pictures", "../found.csv", labels="../truth.json",
-                        journal="../audit.sqlite", auditor="ada")
-overlay = audit.overlay(threshold=2.0)
-overlay
+                        journal="../audit.sqlite", auditor="ada", other="../other.csv")
+desk = audit.show(threshold=1.5)
+desk
 """
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Simulated galaxies as pictures, their truth, and what a detector found in them."""
+    """Simulated galaxies as pictures, their truth, and what two detectors found in them."""
     root = tmp_path_factory.mktemp("audit")
     (root / "pictures").mkdir()
     (root / "notebooks").mkdir()
-    truths, rows = [], ["file,x1,y1,x2,y2,score"]
-    for number in range(GALAXIES):
-        galaxy = simulate(7, number)
-        name = f"{galaxy.truth.name}.png"
-        write_picture(root / "pictures" / name, galaxy.image)
-        truths.append(type(galaxy.truth)(**{**vars(galaxy.truth), "name": name}))
-        points = classical.dog(galaxy)
-        found = classical.select(
-            points, classical.Settings("dog", 1.5), galaxy.truth.psf_fwhm or 1.0
-        )
-        rows += [
-            ",".join([name, *(repr(float(v)) for v in box), repr(float(score))])
-            for box, score in zip(found.boxes, found.scores, strict=True)
-        ]
-    write_coco(root / "truth.json", truths)
-    (root / "found.csv").write_text("\n".join(rows) + "\n")
+    galaxies = [simulate(7, number) for number in range(PICTURES)]
+    names = [
+        [f"{k:03d}.png" for k in range(GALAXIES) if k % PICTURES == n] for n in range(PICTURES)
+    ]
+    for galaxy, copies in zip(galaxies, names, strict=True):
+        write_picture(root / "picture.png", galaxy.image)
+        for name in copies:
+            shutil.copy(root / "picture.png", root / "pictures" / name)
+    both = list(zip(galaxies, names, strict=True))
+    write_coco(
+        root / "truth.json", [replace(g.truth, name=n) for g, copies in both for n in copies]
+    )
+    for file, method in (("found.csv", "dog"), ("other.csv", "sep")):
+        (root / file).write_text(found_in(both, classical.Settings(method, 1.5)))
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL.strip())])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, root / NOTEBOOK)
     return root
 
 
+def found_in(galaxies: list[tuple[Galaxy, list[str]]], settings: classical.Settings) -> str:
+    rows = ["file,x1,y1,x2,y2,score"]
+    for galaxy, names in galaxies:
+        points = classical.METHODS[settings.method](galaxy)
+        found = classical.select(points, settings, galaxy.truth.psf_fwhm or 1.0)
+        boxes = list(zip(found.boxes.tolist(), found.scores.tolist(), strict=True))
+        rows += [
+            ",".join([name, *map(repr, box), repr(score)]) for name in names for box, score in boxes
+        ]
+    return "\n".join(rows) + "\n"
+
+
 @pytest.fixture(scope="module")
 def audit_lab(folder: Path) -> Iterator[Lab]:
-    with start_lab(folder) as running:
+    with socket.socket() as probe:  # a port of its own: other tests may start a server as well
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with start_lab(folder, port=port) as running:
         yield running
 
 
@@ -77,6 +96,7 @@ class Desk:
     """The overlay on the page, and the journal behind it."""
 
     page: Page
+    notebook: Notebook
     journal: Journal
 
     @property
@@ -85,6 +105,10 @@ class Desk:
 
     def data(self, name: str) -> str:
         return self.root.get_attribute(f"data-{name}") or ""
+
+    @property
+    def gallery(self) -> Any:
+        return self.page.locator(".cg-root").first
 
     def settle(self) -> None:
         """Wait until everything asked for is on the disk."""
@@ -130,14 +154,14 @@ def desk(page: Page, audit_lab: Lab, folder: Path) -> Iterator[Desk]:
     notebook = run_notebook(page, audit_lab, NOTEBOOK)
     assert notebook.errors() == []
     page.wait_for_selector(".ca-root[data-ready]")
-    page.locator(".ca-root").scroll_into_view_if_needed()
-    page.locator(".ca-root").focus()
+    page.wait_for_selector(".cg-root[data-ready]")
     with Journal(folder / "audit.sqlite") as journal:
-        yield Desk(page, journal)
+        yield Desk(page, notebook, journal)
     assert problems == []
 
 
 def test_a_day_of_an_auditor(desk: Desk, folder: Path, audit_lab: Lab) -> None:
+    chooses_in_the_gallery(desk)
     first = desk.data("name")
     cells = desk.page.locator(".jp-Cell").count()
     decides_by_key(desk)
@@ -153,6 +177,30 @@ def test_a_day_of_an_auditor(desk: Desk, folder: Path, audit_lab: Lab) -> None:
     assert desk.page.locator(".jp-Cell").count() == cells
     reloads_the_page(desk, second)
     restarts_the_kernel(desk, audit_lab, second)
+    exports_everything(desk, folder)
+
+
+def chooses_in_the_gallery(desk: Desk) -> None:
+    gallery = desk.gallery
+    assert gallery.get_attribute("data-total") == str(GALAXIES)
+    condition = gallery.locator(".cg-condition")
+    condition.fill("boxes >= ")
+    condition.press("Enter")
+    expect(gallery.locator(".cg-error")).to_contain_text("not understood")
+    condition.fill("boxes >= 4 and not done")
+    condition.press("Enter")
+    expect(gallery).not_to_have_attribute("data-total", str(GALAXIES))
+    wanted = desk.notebook.ask("sum(len(d) >= 4 for d in audit.detections.values())")
+    assert gallery.get_attribute("data-total") == str(wanted)
+    gallery.locator(".cg-order").select_option("uncertainty")
+    expect(gallery).to_have_attribute("data-order", "uncertainty")
+    expect(gallery.locator(".cg-count")).to_contain_text(f"of {wanted}")
+    gallery.locator(".cg-canvas").click(position={"x": 88 * 2 + 40, "y": 40})
+    third = str(desk.notebook.ask("audit.queue[2]"))
+    expect(desk.root).to_have_attribute("data-ready", third)
+    assert desk.rows()[-1].galaxy == third
+    desk.root.scroll_into_view_if_needed()
+    desk.root.focus()
 
 
 def decides_by_key(desk: Desk) -> None:
@@ -287,8 +335,26 @@ def restarts_the_kernel(desk: Desk, lab: Lab, name: str) -> None:
         "async () => { const c = window.jupyterapp.shell.currentWidget.context.sessionContext;"
         " await c.session.kernel.restart(); }"
     )
-    notebook: Notebook = run_notebook(page, lab, NOTEBOOK)
+    desk.notebook = notebook = run_notebook(page, lab, NOTEBOOK)
     page.wait_for_selector(".ca-root[data-ready]")
     assert desk.data("name") == name
     assert notebook.ask(f"audit.state().boxes[{accepted!r}].status") == "accepted"
     assert notebook.ask("len(audit.finished())") == 1
+
+
+def exports_everything(desk: Desk, folder: Path) -> None:
+    suffixes = [".json", ".csv", ".parquet", ".vot", ".ecsv", ".reg", ".zooniverse.csv"]
+    desk.notebook.ask(f"[str(audit.export('../labels' + s)) for s in {suffixes}]")
+    with Audit.of_folder(
+        folder / "pictures",
+        labels=folder / "truth.json",
+        journal=folder / "audit.sqlite",
+        auditor="ada",
+        show_truth=False,
+    ) as audit:
+        [one] = audit.labels()
+        assert {box.source for box in one.boxes} == {"detection", "human"}
+        for suffix in suffixes:
+            [read] = read_labels(folder / f"labels{suffix}", {one.galaxy.name: one.galaxy})
+            tolerance = 1e-4 if suffix == ".reg" else 1e-9
+            np.testing.assert_allclose(read.boxes, one.annotation.boxes, atol=tolerance)

@@ -130,8 +130,25 @@ function drawScaleBar(pen, canvas, view, scene) {
   drawText(pen, `${arcsec}″${kpc}`, x, y - 9, "#ffffff");
 }
 
-// Everything on the canvas. `boxes` are those to be seen; `ghost` is a box being dragged or drawn.
+// Everything: one picture, or side by side the two sets over one picture each. `canvas` is what one
+// picture has for itself.
 function drawAll(pen, canvas, view, state) {
+  if (!state.split) { drawOne(pen, canvas, view, state); return; }
+  const sides = [["A", { ...state, others: [] }], ["B", { ...state, boxes: [], ghost: null }]];
+  sides.forEach(([name, side], k) => {
+    pen.save();
+    pen.translate(k * canvas.width, 0);
+    pen.beginPath();
+    pen.rect(0, 0, canvas.width - 1, canvas.height);
+    pen.clip();
+    drawOne(pen, canvas, view, side);
+    drawText(pen, name, 10, 20, k ? STYLE.other.colour : STYLE.pending.colour);
+    pen.restore();
+  });
+}
+
+// `boxes` are those to be seen; `ghost` is a box being dragged or drawn.
+function drawOne(pen, canvas, view, state) {
   const { scene } = state;
   drawPicture(pen, canvas, view, state.shown, scene);
   const first = new Set(scene.only_first), second = new Set(scene.only_second);

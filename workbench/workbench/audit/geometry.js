@@ -34,11 +34,12 @@ function edgesAt(box, view, canvas, sx, sy) {
   return dx || dy ? [dx, dy] : null;
 }
 
-// The smallest box that holds the picture's point: a small one is never out of reach behind a large one.
-function boxAt(boxes, x, y) {
+// The boxes that hold the picture's point, the smallest first, so that none is out of reach behind a
+// large one; those of the catalogue, which cannot be moved, come last.
+function boxesAt(boxes, x, y) {
   const under = boxes.filter((box) => x >= box.x1 && x <= box.x2 && y >= box.y1 && y <= box.y2);
-  under.sort((a, b) => (a.x2 - a.x1) * (a.y2 - a.y1) - (b.x2 - b.x1) * (b.y2 - b.y1));
-  return under[0] || null;
+  const rank = (box) => (box.source === "truth" ? 1e9 : 0) + (box.x2 - box.x1) * (box.y2 - box.y1);
+  return under.sort((a, b) => rank(a) - rank(b));
 }
 
 // Corners after dragging by (dx, dy) in picture pixels: the whole box, or the edges that were grabbed.

@@ -9,7 +9,8 @@ function attachMouse(desk) {
 
   const at = (event) => {
     const box = surface.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
+    const x = event.clientX - box.left;
+    return [state.split && x > desk.canvas.width ? x - desk.canvas.width : x, event.clientY - box.top];
   };
   const spread = () => {
     const [a, b] = [...fingers.values()];
@@ -27,8 +28,11 @@ function attachMouse(desk) {
     const chosen = state.boxes.find((box) => box.id === state.selected);
     const movable = (box) => box && box.source !== "truth";
     const edges = movable(chosen) ? edgesAt(chosen, desk.view, desk.canvas, sx, sy) : null;
-    const under = edges ? chosen : state.marks ? boxAt(state.boxes, x, y) : null;
+    const stack = state.marks ? boxesAt(state.boxes, x, y) : [];
+    // The selected box first: it is the one to be dragged. A click without a drag goes on to the next.
+    const again = stack.indexOf(chosen), under = edges || again >= 0 ? chosen : stack[0];
     input.drag = { sx, sy, x, y, view: desk.view, moved: false };
+    if (again >= 0) input.drag.next = stack[(again + 1) % stack.length];
     if (event.shiftKey) input.drag.draws = true;
     else if (under && event.button === 0) {
       if (movable(under)) Object.assign(input.drag, { box: under, edges });
@@ -70,7 +74,11 @@ function attachMouse(desk) {
     const drag = input.drag, ghost = state.ghost;
     input.drag = null;
     if (!drag || event.type === "pointercancel") { state.ghost = null; desk.plan(); return; }
-    if (!drag.moved) { if (drag.unselect) desk.select(null); return; }
+    if (!drag.moved) {
+      if (drag.unselect) desk.select(null);
+      else if (drag.next) desk.select(drag.next);
+      return;
+    }
     if (!ghost) return;
     const to = [ghost.x1, ghost.y1, ghost.x2, ghost.y2];
     // The ghost stays where it was let go until the answer comes.
@@ -83,7 +91,7 @@ function attachMouse(desk) {
   surface.addEventListener("dblclick", (event) => {
     if (!state.scene || event.shiftKey) return;
     const [x, y] = toPicture(desk.view, desk.canvas, ...at(event));
-    if (!boxAt(state.boxes, x, y)) desk.addBox([x, y]);
+    if (!boxesAt(state.boxes, x, y).length) desk.addBox([x, y]);
   });
 
   surface.addEventListener("wheel", (event) => {
@@ -112,7 +120,7 @@ function showCursor(desk, sx, sy, x, y) {
   const chosen = state.boxes.find((box) => box.id === state.selected && box.source !== "truth");
   const edges = chosen && edgesAt(chosen, desk.view, desk.canvas, sx, sy);
   if (edges) surface.style.cursor = edges[0] === 0 ? "ns-resize" : edges[1] === 0 ? "ew-resize" : edges[0] === edges[1] ? "nwse-resize" : "nesw-resize";
-  else surface.style.cursor = boxAt(state.boxes, x, y) ? "move" : "crosshair";
+  else surface.style.cursor = boxesAt(state.boxes, x, y).length ? "move" : "crosshair";
 }
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -132,13 +140,16 @@ function attachKeys(desk) {
     ",": () => desk.setThreshold(desk.model.get("threshold") - desk.span / 50),
     ".": () => desk.setThreshold(desk.model.get("threshold") + desk.span / 50),
     t: () => { state.truth = !state.truth; desk.refresh(); }, o: () => { state.second = !state.second; desk.refresh(); },
+    s: () => desk.toggleSplit(),
     h: () => { state.marks = !state.marks; desk.plan(); }, "?": () => desk.toggleHelp(),
     "[": () => grow(-1), "]": () => grow(1),
   };
   let pressed = null; // a held arrow key is one action: sent when the key is let go
 
   function zoom(factor) {
-    desk.view = zoomAt(desk.view, desk.canvas, desk.canvas.width / 2, desk.canvas.height / 2, factor);
+    const box = state.boxes.find((one) => one.id === state.selected); // stays where it is, if any
+    const [x, y] = box ? toScreen(desk.view, desk.canvas, (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2) : [desk.canvas.width / 2, desk.canvas.height / 2];
+    desk.view = zoomAt(desk.view, desk.canvas, x, y, factor);
     desk.plan();
   }
 

@@ -6,7 +6,7 @@ const SILENCE = 3000; // ms without an answer after which the auditor is told
 
 function render({ model, el }) {
   const state = {
-    scene: null, shown: null, selected: null, ghost: null, marks: true, truth: true, second: true,
+    scene: null, shown: null, selected: null, ghost: null, marks: true, truth: true, second: true, split: false,
     boxes: [], others: [], gamma: 1,
   };
   const pictures = new Map(), ahead = new Map();
@@ -46,15 +46,16 @@ function render({ model, el }) {
     drawAll(pen, canvas, view, state);
     root.dataset.ms = (performance.now() - began).toFixed(2);
     root.dataset.view = [view.zoom, view.x, view.y].join(" ");
+    root.dataset.split = state.split;
   }
 
   function resize() {
     const width = surface.clientWidth || 640, height = model.get("height");
     const ratio = window.devicePixelRatio || 1, before = canvas;
-    canvas = { width, height };
+    canvas = { width: state.split ? width / 2 : width, height };
     Object.assign(surface, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
     surface.style.height = `${height}px`;
-    if (state.scene && (!view || before.width !== width)) view = fitView(canvas, state.scene);
+    if (state.scene && (!view || before.width !== canvas.width)) view = fitView(canvas, state.scene);
     draw();
   }
 
@@ -226,8 +227,20 @@ function render({ model, el }) {
     for (let k = 1; k <= list.length; k++) {
       const index = (((from < 0 && step < 0 ? 0 : from) + step * k) % list.length + list.length) % list.length;
       const box = list[index];
-      if (!undecided || (box.status === "pending" && box.source !== "truth" && box.id !== state.selected)) { select(box); return; }
+      if (!undecided || (box.status === "pending" && box.source !== "truth" && box.id !== state.selected)) { reveal(box); select(box); return; }
     }
+  }
+
+  // A box that is out of sight comes to the middle.
+  function reveal(box) {
+    const x = (box.x1 + box.x2) / 2, y = (box.y1 + box.y2) / 2, [sx, sy] = toScreen(view, canvas, x, y);
+    if (sx < 0 || sy < 0 || sx > canvas.width || sy > canvas.height) view = { zoom: view.zoom, x, y };
+  }
+
+  function toggleSplit() {
+    if (!state.scene || !state.scene.compares) { say("There is one set of detections: nothing to put beside it."); return; }
+    state.split = !state.split;
+    resize();
   }
 
   function toggleHelp(on = help.hidden) {
@@ -251,7 +264,7 @@ function render({ model, el }) {
   attachMouse({ root, surface, state, input, get view() { return view; }, set view(v) { view = v; }, get canvas() { return canvas; },
     set pointer(at) { pointer = at; }, panel, act, select, addBox, fresh, plan });
   attachKeys({ root, state, help, get view() { return view; }, set view(v) { view = v; }, get canvas() { return canvas; }, get pointer() { return pointer; },
-    model, act, decide, go, finish, fit, selectStep, select, setThreshold, setGamma, toggleHelp, addBox, refresh, plan, say, span: high - low });
+    model, act, decide, go, finish, fit, selectStep, select, setThreshold, setGamma, toggleHelp, toggleSplit, addBox, refresh, plan, say, span: high - low });
 
   const watcher = new ResizeObserver(resize);
   watcher.observe(surface.parentElement);

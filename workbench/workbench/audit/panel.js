@@ -28,6 +28,7 @@ const KEYS = [
     [", .", "threshold down, up"],
     ["T", "catalogue on, off"],
     ["O", "other detections on, off"],
+    ["S", "the two sets side by side"],
     ["H", "all boxes on, off"],
     ["Escape", "select nothing; once more: leave the widget"],
     ["?", "this help"],

@@ -37,7 +37,7 @@ def make_scene(audit: Audit, name: str, state: GalaxyState | None = None) -> dic
     other = detected_boxes(audit.other.get(name)) if audit.other else []
     return {
         "name": name,
-        "index": position(audit.queue, name),
+        "index": audit.place(name),
         "total": len(audit.queue),
         "width": truth.width,
         "height": truth.height,
@@ -56,14 +56,6 @@ def make_scene(audit: Audit, name: str, state: GalaxyState | None = None) -> dic
         "auditor": audit.auditor,
         "progress": str(audit.progress()),
     }
-
-
-def position(queue: Sequence[str], name: str) -> int:
-    """Return the place of a galaxy in the queue, -1 where it is not in it."""
-    try:
-        return queue.index(name)
-    except ValueError:
-        return -1
 
 
 def differences(

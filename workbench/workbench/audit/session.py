@@ -23,7 +23,7 @@ from workbench.clumps.galaxy import Galaxy
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Self
 
     from workbench.audit.overlay import ClumpAudit
@@ -75,11 +75,13 @@ class Audit:
         self.show_truth = show_truth
         self.auditor = auditor or getpass.getuser()
         self.journal = Journal(journal)
-        self.queue: Sequence[str] = self.library.names
+        self._listeners: list[Callable[[str], None]] = []
+        self.queue = tuple(self.library.names)
         self._lock = threading.RLock()
+        self._all = frozenset(self.library.names)
         self._done = set(finished(self.journal, self.auditor))
         last = self.journal.last_galaxy(self.auditor)
-        self.current = last if last in set(self.queue) else self.queue[0]
+        self.current = last if last in self._places else self.queue[0]
 
     @classmethod
     def of_folder(
@@ -105,6 +107,34 @@ class Audit:
         from workbench.audit.overlay import ClumpAudit  # noqa: PLC0415 - needs a notebook's packages
 
         return ClumpAudit(self, threshold=threshold)
+
+    @property
+    def queue(self) -> tuple[str, ...]:
+        """The galaxies to go through, in order."""
+        return self._queue
+
+    @queue.setter
+    def queue(self, names: Sequence[str]) -> None:
+        self._queue = tuple(names)
+        self._places = {name: k for k, name in enumerate(self._queue)}
+
+    def place(self, name: str) -> int:
+        """Return where in the queue a galaxy is, -1 where it is not."""
+        return self._places.get(name, -1)
+
+    def listen(self, callback: Callable[[str], None]) -> None:
+        """Call back with a galaxy's name whenever it was acted on or opened."""
+        self._listeners.append(callback)
+
+    def _tell(self, name: str) -> None:
+        for callback in self._listeners:
+            callback(name)
+
+    def show(self, threshold: float | None = None) -> Any:
+        """Return the gallery above the overlay, to be shown in a notebook."""
+        from workbench.audit.desk import AuditDesk  # noqa: PLC0415 - needs a notebook's packages
+
+        return AuditDesk(self, threshold=threshold)
 
     def base(self, name: str) -> list[Box]:
         """Return the boxes that a galaxy opens with: detections and, if shown, the catalogue's."""
@@ -138,6 +168,7 @@ class Audit:
             )
         state = replay(base, rows)
         (self._done.add if state.done else self._done.discard)(galaxy)
+        self._tell(galaxy)
         return state
 
     def is_done(self, name: str) -> bool:
@@ -163,19 +194,19 @@ class Audit:
             name = self.neighbour(to) if isinstance(to, int) else to
             if name is None:
                 return self.current
-            if name not in self.library.names:
+            if name not in self._all:
                 raise WorkbenchError(f"no galaxy {name!r} in this audit")
             visit = Entry(Kind.VISIT, actions.GALAXY, None, None)
             self.journal.act(self.auditor, name, lambda _: [visit])
             self.current = name
-            return name
+        self._tell(name)
+        return name
 
     def neighbour(self, steps: int) -> str | None:
         """Return the galaxy `steps` along the queue from the current one, None past its ends."""
-        try:
-            index = self.queue.index(self.current) + steps
-        except ValueError:  # the current galaxy was filtered away
-            index = 0
+        # The current galaxy may have been filtered away: then the queue starts anew.
+        here = self.place(self.current)
+        index = here + steps if here >= 0 else 0
         return self.queue[index] if 0 <= index < len(self.queue) else None
 
     def history(self, name: str | None = None) -> list[Row]:
@@ -195,7 +226,7 @@ class Audit:
     def progress(self) -> Progress:
         """Return how far the auditor is along the queue, and how fast."""
         rows = self.journal.of_kind(Kind.DONE, self.auditor, latest=RECENT)
-        return measure(self._done, self.queue, [row.time for row in rows])
+        return measure(self._done, self._places, [row.time for row in rows])
 
     def opinions(self, auditor: str) -> dict[str, Opinion]:
         """Return an auditor's boxes of the galaxies that he or she finished."""

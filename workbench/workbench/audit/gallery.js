@@ -1,0 +1,153 @@
+// A page of thumbnails on one canvas. Python filters, sorts and cuts the sprite; here it is drawn.
+
+const CELL = 88; // screen pixels of a thumbnail with its margin
+const MARGIN = 3;
+const COLOURS = ["#56b4e9", "#17c495", "#ff7a33", "#ffffff"]; // pending, accepted, rejected, catalogue
+
+function render({ model, el }) {
+  const make = (kind, attributes = {}, ...children) => {
+    const element = document.createElement(kind);
+    Object.entries(attributes).forEach(([name, value]) => { if (name.startsWith("on")) element[name] = value; else element.setAttribute(name, value); });
+    element.append(...children);
+    return element;
+  };
+  let page = null, sheet = null, chosen = 0, columns = 1;
+
+  const condition = make("input", { type: "text", class: "cg-condition", "aria-label": "condition", placeholder: "condition, such as boxes >= 3 and not done", value: model.get("condition"), spellcheck: "false" });
+  const order = make("select", { class: "cg-order", "aria-label": "order" }, ...model.get("orders").map(([name, text]) => make("option", { value: name }, text)));
+  order.value = model.get("order");
+  const back = make("button", { type: "button", "aria-label": "previous page", onclick: () => ask(page.page - 1) }, "◀");
+  const forth = make("button", { type: "button", "aria-label": "next page", onclick: () => ask(page.page + 1) }, "▶");
+  const count = make("span", { class: "cg-count", role: "status", "aria-live": "polite" });
+  const error = make("div", { class: "cg-error", role: "alert" });
+  const surface = make("canvas", { class: "cg-canvas" });
+  const scroll = make("div", { class: "cg-scroll", tabindex: "0", role: "listbox", "aria-label": "galaxies; arrows move, Enter opens", style: `height:${model.get("height")}px` }, surface);
+  const root = make("div", { class: "cg-root", "data-lm-suppress-shortcuts": "true" },
+    make("div", { class: "cg-bar" }, condition, order, back, forth, count, error), scroll);
+  el.append(root);
+  const pen = surface.getContext("2d", { alpha: false });
+
+  let asked = 0;
+  function ask(number) {
+    asked = performance.now();
+    error.textContent = "";
+    model.send({ kind: "show", condition: condition.value, order: order.value, page: number });
+  }
+
+  function draw() {
+    if (!page || !sheet) return;
+    const ratio = Math.min(window.devicePixelRatio || 1, 2);
+    columns = Math.max(1, Math.floor(scroll.clientWidth / CELL));
+    const width = scroll.clientWidth, height = Math.max(1, Math.ceil(page.items.length / columns)) * CELL;
+    Object.assign(surface, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
+    surface.style.width = `${width}px`;
+    surface.style.height = `${height}px`;
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.fillStyle = "#161616";
+    pen.fillRect(0, 0, width, height);
+    for (let k = 0; k < page.items.length; k++) drawItem(k);
+  }
+
+  function drawItem(k) {
+    const item = page.items[k], { side } = page, inner = CELL - 2 * MARGIN;
+    const x = (k % columns) * CELL, y = Math.floor(k / columns) * CELL;
+    pen.fillStyle = "#161616";
+    pen.fillRect(x, y, CELL, CELL);
+    pen.drawImage(sheet, (k % page.columns) * side, Math.floor(k / page.columns) * side, side, side, x + MARGIN, y + MARGIN, inner, inner);
+    for (const [x1, y1, x2, y2, code] of item.boxes) {
+      pen.setLineDash(code >= 2 ? [2, 2] : []);
+      pen.strokeStyle = COLOURS[code];
+      pen.lineWidth = code === 3 ? 0.8 : 1.2;
+      pen.strokeRect(x + MARGIN + x1 * inner, y + MARGIN + y1 * inner, (x2 - x1) * inner, (y2 - y1) * inner);
+    }
+    pen.setLineDash([]);
+    if (item.done) {
+      pen.fillStyle = "rgba(0, 0, 0, 0.6)";
+      pen.fillRect(x + CELL - MARGIN - 18, y + MARGIN, 18, 18);
+      pen.fillStyle = "#17c495";
+      pen.font = "bold 14px system-ui, sans-serif";
+      pen.fillText("✓", x + CELL - MARGIN - 15, y + MARGIN + 14);
+    }
+    if (item.name === page.current || k === chosen) {
+      pen.strokeStyle = k === chosen ? "#f0e442" : "#ffffff";
+      pen.lineWidth = 2;
+      pen.strokeRect(x + 1.5, y + 1.5, CELL - 3, CELL - 3);
+    }
+  }
+
+  function tell() {
+    const last = page.first + page.items.length;
+    const range = page.items.length ? `${(page.first + 1).toLocaleString("en")}–${last.toLocaleString("en")} of ` : "";
+    const all = page.total === page.all ? "" : ` (${page.all.toLocaleString("en")} in all)`;
+    count.textContent = `${range}${page.total.toLocaleString("en")}${all} · done ${page.progress}`;
+    back.disabled = page.page === 0;
+    forth.disabled = page.page + 1 >= page.pages;
+    Object.assign(root.dataset, { total: page.total, items: page.items.length, page: page.page, order: page.order });
+  }
+
+  async function receive(message, buffers) {
+    if (message.kind === "error") { error.textContent = message.message; root.dataset.error = message.message; return; }
+    if (message.kind === "item" && page) {
+      page.progress = message.progress;
+      page.current = message.current;
+      const k = page.items.findIndex((item) => item.name === message.item.name);
+      if (k >= 0) page.items[k] = message.item;
+      tell();
+      draw();
+    }
+    if (message.kind !== "page") return;
+    const came = performance.now();
+    sheet = await createImageBitmap(new Blob([buffers[0]], { type: "image/jpeg" }));
+    page = message;
+    chosen = 0;
+    error.textContent = "";
+    delete root.dataset.error;
+    if (document.activeElement !== condition) condition.value = page.condition;
+    order.value = page.order;
+    scroll.scrollTop = 0;
+    tell();
+    draw();
+    Object.assign(root.dataset, { drawnMs: (performance.now() - came).toFixed(0), pageMs: asked ? (performance.now() - asked).toFixed(0) : "", ready: Number(root.dataset.ready || 0) + 1 });
+    asked = 0;
+  }
+
+  function choose(k, open) {
+    if (!page || k < 0 || k >= page.items.length) return;
+    const before = chosen;
+    chosen = k;
+    if (before < page.items.length) drawItem(before);
+    drawItem(k);
+    const top = Math.floor(k / columns) * CELL;
+    if (top < scroll.scrollTop) scroll.scrollTop = top;
+    if (top + CELL > scroll.scrollTop + scroll.clientHeight) scroll.scrollTop = top + CELL - scroll.clientHeight;
+    if (open) model.send({ kind: "open", name: page.items[k].name });
+  }
+
+  surface.addEventListener("click", (event) => {
+    const box = surface.getBoundingClientRect();
+    const column = Math.floor((event.clientX - box.left) / CELL), row = Math.floor((event.clientY - box.top) / CELL);
+    if (column < columns) choose(row * columns + column, true);
+  });
+  scroll.addEventListener("keydown", (event) => {
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
+    if (event.key in steps) choose(chosen + steps[event.key], false);
+    else if (event.key === "Enter") choose(chosen, true);
+    else if (event.key === "PageDown" && !forth.disabled) ask(page.page + 1);
+    else if (event.key === "PageUp" && !back.disabled) ask(page.page - 1);
+    else return;
+    event.preventDefault();
+  });
+  root.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if (event.target === condition && event.key === "Enter") ask(0);
+  });
+  order.addEventListener("change", () => ask(0));
+
+  const watcher = new ResizeObserver(draw);
+  watcher.observe(scroll);
+  model.on("msg:custom", receive);
+  model.send({ kind: "ready" });
+  return () => { watcher.disconnect(); model.off("msg:custom", receive); };
+}
+
+export default { render };

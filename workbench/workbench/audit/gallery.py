@@ -1,0 +1,126 @@
+"""The gallery: pages of thumbnails with their boxes, to filter, sort and open galaxies from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from workbench.audit.box import Source, Status
+from workbench.audit.ranking import ORDERS, ranked
+from workbench.audit.sprites import COLUMNS, SIDE, Sprites
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from workbench.audit.session import Audit
+
+_HERE = Path(__file__).parent
+PAGE = 1000
+# What a box of a thumbnail is drawn as: its place in this list.
+_CODES = (Status.PENDING, Status.ACCEPTED, Status.REJECTED, Source.TRUTH)
+
+
+class AuditGallery(anywidget.AnyWidget):
+    """Thumbnails of the galaxies that fulfil a condition, in an order; one page at a time.
+
+    What is shown is the audit's queue: the overlay's next and previous follow it.
+
+    Attributes
+    ----------
+    condition, order
+        See `ranking.ranked`.
+    page
+        Counted from 0.
+    """
+
+    _esm = _HERE / "gallery.js"
+    _css = _HERE / "gallery.css"
+    condition = traitlets.Unicode().tag(sync=True)
+    order = traitlets.Unicode("order").tag(sync=True)
+    orders: traitlets.List[list[str]] = traitlets.List().tag(sync=True)
+    page = traitlets.Int(0).tag(sync=True)
+    height = traitlets.Int(300).tag(sync=True)
+
+    def __init__(self, audit: Audit, on_open: Callable[[str], None]) -> None:
+        super().__init__(orders=[[name, text] for name, (text, _) in ORDERS.items()])
+        self._audit = audit
+        self._on_open = on_open
+        self._sprites = Sprites(audit.library)
+        self.on_msg(self._handle)
+        audit.listen(self._changed)
+
+    def _handle(self, _: Any, content: Mapping[str, Any], __: list[bytes]) -> None:
+        kind = content.get("kind")
+        try:
+            if kind == "show":
+                self.choose(str(content["condition"]), str(content["order"]), int(content["page"]))
+            elif kind == "open":
+                self._on_open(str(content["name"]))
+            elif kind == "ready":
+                self._send_page()
+        except WorkbenchError as error:
+            self.send({"kind": "error", "message": str(error)})
+
+    def choose(self, condition: str = "", order: str = "order", page: int = 0) -> None:
+        """Show the galaxies that fulfil a condition, in an order.
+
+        Raises
+        ------
+        WorkbenchError
+            The condition or the order is wrong; the gallery stays as it was.
+        """
+        if (condition, order) != (self.condition, self.order) or page == 0:
+            self._audit.queue = ranked(self._audit, condition, order)
+        self.condition, self.order = condition, order
+        last = max(0, (len(self._audit.queue) - 1) // PAGE)
+        self.page = min(max(page, 0), last)
+        self._send_page()
+
+    def _send_page(self) -> None:
+        names = self._audit.queue[self.page * PAGE : (self.page + 1) * PAGE]
+        sprite = self._sprites.sprite(names)
+        content = {
+            "kind": "page",
+            "items": [self._item(name) for name in names],
+            "columns": COLUMNS,
+            "side": SIDE,
+            "first": self.page * PAGE,
+            "total": len(self._audit.queue),
+            "all": len(self._audit.library.names),
+            "pages": max(1, -(-len(self._audit.queue) // PAGE)),
+            "page": self.page,
+            "condition": self.condition,
+            "order": self.order,
+            "progress": str(self._audit.progress()),
+            "current": self._audit.current,
+        }
+        self.send(content, [sprite])
+        self._sprites.prepare(self._audit.queue[(self.page + 1) * PAGE : (self.page + 2) * PAGE])
+
+    def _item(self, name: str) -> dict[str, Any]:
+        """Name, whether it is done, and boxes: x1, y1, x2, y2 as parts of the picture, and code."""
+        width, height = self._sprites.size(name)
+        boxes = self._audit.state(name).boxes.values()
+        marks = [
+            [round((box.x1 + 0.5) / width, 4), round((box.y1 + 0.5) / height, 4),
+             round((box.x2 + 0.5) / width, 4), round((box.y2 + 0.5) / height, 4),
+             _CODES.index(_look(box.source, box.status))]
+            for box in boxes
+        ]  # fmt: skip
+        return {"name": name, "done": self._audit.is_done(name), "boxes": marks}
+
+    def _changed(self, name: str) -> None:
+        progress = str(self._audit.progress())
+        item = self._item(name)
+        current = self._audit.current
+        self.send({"kind": "item", "item": item, "progress": progress, "current": current})
+
+
+def _look(source: str, status: str) -> Status | Source:
+    if source == Source.TRUTH and status == Status.PENDING:
+        return Source.TRUTH
+    return Status(status)
