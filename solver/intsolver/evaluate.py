@@ -34,7 +34,7 @@ def evaluate(node: expr.Node, values: Values) -> Number | None:
         found = _value(node, values)
     except ZeroDivisionError:
         return None
-    return int(found) if isinstance(found, bool) or found.denominator == 1 else found
+    return int(found) if found.denominator == 1 else found
 
 
 def holds(constraint: expr.Constraint, values: Values) -> bool:
@@ -101,9 +101,14 @@ def _value(node: expr.Node, values: Values) -> Number:
     return _VALUES[type(node)](node, values)
 
 
-def _exact(node: expr.ExactDivision, values: Values) -> Number:
-    quotient = Fraction(_value(node.left, values)) / _value(node.right, values)
-    return quotient.numerator if quotient.denominator == 1 else quotient
+def _quotient(node: expr.ExactDivision, values: Values) -> Number:
+    left, right = _value(node.left, values), _value(node.right, values)
+    return Fraction(left) / right if left % right else left // right
+
+
+def _absolute(node: expr.Absolute, values: Values) -> Number:
+    of = _value(node.of, values)
+    return of if of >= 0 else -of
 
 
 def _choice(node: expr.Choice, values: Values) -> Number:
@@ -136,10 +141,10 @@ _VALUES: dict[type, Callable[..., Number]] = {
     expr.Product: lambda n, at: _value(n.left, at) * _value(n.right, at),
     expr.FloorDivision: lambda n, at: _value(n.left, at) // _value(n.right, at),
     expr.Modulo: lambda n, at: _value(n.left, at) % _value(n.right, at),
-    expr.ExactDivision: _exact,
+    expr.ExactDivision: _quotient,
     expr.Power: lambda n, at: _value(n.base, at) ** n.exponent,
     expr.Negative: lambda n, at: -_value(n.of, at),
-    expr.Absolute: lambda n, at: abs(_value(n.of, at)),
+    expr.Absolute: _absolute,
     expr.Minimum: lambda n, at: min([_value(part, at) for part in n.of]),
     expr.Maximum: lambda n, at: max([_value(part, at) for part in n.of]),
     expr.Indicator: lambda n, at: int(_value(n.of, at)),

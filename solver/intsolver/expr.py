@@ -88,10 +88,7 @@ class Modulo(Expr):
 
 @dataclass(frozen=True, slots=True)
 class ExactDivision(Expr):
-    """``left / right``, the exact quotient; undefined where `right` is 0.
-
-    It may be no integer: then no equation with integers holds, and inequalities compare it as it is.
-    """
+    """``left / right``, the exact quotient, never rounded; undefined where `right` is 0."""
 
     left: Expr
     right: Expr

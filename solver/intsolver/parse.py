@@ -5,9 +5,10 @@
     32 <= bm * warps <= 1024      divides(bm, 1024)      x in [1, 2, 4]
     blocks == 0 or smem * blocks <= 102400               all_different(a, b, c)
 
-Arithmetic is Python's on integers; ``/`` is the exact quotient, never rounded, so that an equation or
-a divisibility holds only where it divides, and ``3 / 2 <= 1`` does not. A comparison used as a number counts 0 or 1, a number used as a condition holds where it
-is not 0. Length, depth, constants and powers are capped, so hostile text costs no time.
+Arithmetic is Python's on integers. ``/`` is the exact quotient, never rounded: an equation or a
+divisibility holds only where it divides, and ``3 / 2 <= 1`` does not hold. A comparison used as a
+number counts 0 or 1, a number used as a condition holds where it is not 0. Length, depth, constants
+and powers are capped, so hostile text costs no time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import warnings
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from intsolver import expr
+from intsolver import expr as e
 from intsolver.errors import ExpressionError
 from intsolver.evaluate import children
 from intsolver.expr import Constraint, Expr
@@ -49,14 +50,14 @@ _ADVICE = {
 }
 _SIGNS: dict[type, str] = {ast.LShift: "<<", ast.RShift: ">>", ast.Invert: "~", ast.MatMult: "@"}
 _BINARY: dict[type, Callable[[Expr, Expr], Expr]] = {
-    ast.Add: expr.Sum,
-    ast.Sub: expr.Difference,
-    ast.Mult: expr.Product,
-    ast.FloorDiv: expr.FloorDivision,
-    ast.Mod: expr.Modulo,
-    ast.Div: expr.ExactDivision,
+    ast.Add: e.Sum,
+    ast.Sub: e.Difference,
+    ast.Mult: e.Product,
+    ast.FloorDiv: e.FloorDivision,
+    ast.Mod: e.Modulo,
+    ast.Div: e.ExactDivision,
 }
-_RELATIONS: dict[type, expr.Comparison] = {
+_RELATIONS: dict[type, e.Comparison] = {
     ast.LtE: "<=",
     ast.Lt: "<",
     ast.Eq: "==",
@@ -69,11 +70,11 @@ _RELATIONS: dict[type, expr.Comparison] = {
 class Parsed(NamedTuple):
     """A tree and the names in it, in the order in which they first appear."""
 
-    node: expr.Node
+    node: e.Node
     names: tuple[str, ...]
 
 
-def parse(text: str) -> expr.Node:
+def parse(text: str) -> e.Node:
     """Return the expression or constraint that `text` says.
 
     Raises
@@ -101,42 +102,42 @@ def read(text: str) -> Parsed:
     return _read(text)
 
 
-def as_expr(node: expr.Node) -> Expr:
+def as_expr(node: e.Node) -> Expr:
     """Return a node as a number: a truth value counts 0 or 1."""
     if isinstance(node, Expr):
         return node
-    if isinstance(node, expr.Truth):
-        return expr.Constant(int(node.value))
+    if isinstance(node, e.Truth):
+        return e.Constant(int(node.value))
     assert isinstance(node, Constraint)
-    if isinstance(node, expr.All | expr.Any) and any(isinstance(p, expr.NonZero) for p in node.of):
+    if isinstance(node, e.All | e.Any) and any(isinstance(p, e.NonZero) for p in node.of):
         return _last_looked_at(node)
-    return expr.Indicator(node)
+    return e.Indicator(node)
 
 
-def _last_looked_at(node: expr.All | expr.Any) -> Expr:
+def _last_looked_at(node: e.All | e.Any) -> Expr:
     """Return ``a and b`` with numbers among them as Python does: the operand that decides."""
     *before, last = node.of
     value = _operand(last)
     for part in reversed(before):
-        if isinstance(node, expr.All):
-            value = expr.Choice(part, value, _operand(part))
+        if isinstance(node, e.All):
+            value = e.Choice(part, value, _operand(part))
         else:
-            value = expr.Choice(part, _operand(part), value)
+            value = e.Choice(part, _operand(part), value)
     return value
 
 
 def _operand(part: Constraint) -> Expr:
-    return part.of if isinstance(part, expr.NonZero) else as_expr(part)
+    return part.of if isinstance(part, e.NonZero) else as_expr(part)
 
 
-def as_constraint(node: expr.Node) -> Constraint:
+def as_constraint(node: e.Node) -> Constraint:
     """Return a node as a condition: a number holds where it is not 0."""
     if isinstance(node, Constraint):
         return node
-    if isinstance(node, expr.Indicator):
+    if isinstance(node, e.Indicator):
         return node.of
     assert isinstance(node, Expr)
-    return expr.NonZero(node)
+    return e.NonZero(node)
 
 
 def column_of(text: str, name: str) -> int | None:
@@ -185,7 +186,9 @@ def _tree(text: str) -> ast.expr:
         column = None if error.offset is None else min(max(error.offset - 1, 0), len(text))
         raise ExpressionError(f"not an expression: {error.msg}", text, column) from None
     except (ValueError, MemoryError, RecursionError, OverflowError) as error:
-        raise ExpressionError(f"not an expression: {error or type(error).__name__}", text) from None
+        raise ExpressionError(
+            f"not an expression: {str(error) or type(error).__name__}", text
+        ) from None
 
 
 def _column(text: str, offset: int) -> int:
@@ -213,9 +216,9 @@ class _Reader:
     """Turns one tree of Python into one of ours, and collects the names."""
 
     def __init__(self) -> None:
-        self.names: dict[str, expr.Name] = {}
+        self.names: dict[str, e.Name] = {}
 
-    def node(self, tree: ast.expr) -> expr.Node:
+    def node(self, tree: ast.expr) -> e.Node:
         visit = _VISITS.get(type(tree))
         if visit is None:
             _fail(tree, f"{_describe(tree)} does not belong here: {_LANGUAGE}")
@@ -228,20 +231,20 @@ class _Reader:
     def constraint(self, tree: ast.expr) -> Constraint:
         return as_constraint(self.node(tree))
 
-    def constant(self, tree: ast.Constant) -> expr.Node:
+    def constant(self, tree: ast.Constant) -> e.Node:
         value = tree.value
         if isinstance(value, bool):
-            return expr.Truth(value)
+            return e.Truth(value)
         if not isinstance(value, int):
             _fail(tree, f"{_short(value)} is {_kind(value)}, expected an integer")
         if value.bit_length() > MAX_BITS:
             _fail(tree, f"a constant of {value.bit_length():,} bits, at most {MAX_BITS}")
-        return expr.Constant(value)
+        return e.Constant(value)
 
     def name(self, tree: ast.Name) -> Expr:
         node = self.names.get(tree.id)
         if node is None:
-            node = self.names[tree.id] = expr.Name(tree.id)
+            node = self.names[tree.id] = e.Name(tree.id)
         return node
 
     def binary(self, tree: ast.BinOp) -> Expr:
@@ -250,6 +253,9 @@ class _Reader:
             return make(self.expr(tree.left), self.expr(tree.right))
         if isinstance(tree.op, ast.Pow):
             return self.power(tree)
+        return self.foreign_operator(tree)
+
+    def foreign_operator(self, tree: ast.BinOp) -> NoReturn:
         sign = _SIGNS.get(type(tree.op), type(tree.op).__name__)
         advice = "write `* 2**n` or `// 2**n`" if sign in ("<<", ">>") else _LANGUAGE
         _fail(tree.right, f"`{sign}` does not belong here: {advice}")
@@ -262,11 +268,11 @@ class _Reader:
         base = self.expr(tree.left)
         if exponent * total_exponent(base) > MAX_DEGREE:
             _fail(right, f"powers within powers amount to more than `** {MAX_DEGREE}`")
-        return expr.Power(base, exponent)
+        return e.Power(base, exponent)
 
-    def unary(self, tree: ast.UnaryOp) -> expr.Node:
+    def unary(self, tree: ast.UnaryOp) -> e.Node:
         if isinstance(tree.op, ast.Not):
-            return expr.Not(self.constraint(tree.operand))
+            return e.Not(self.constraint(tree.operand))
         of = self.expr(tree.operand)
         return of if isinstance(tree.op, ast.UAdd) else negative(of)
 
@@ -284,7 +290,7 @@ class _Reader:
     def relation(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Constraint:
         relation = _RELATIONS.get(type(op))
         if relation is not None:
-            return expr.Compare(relation, self.expr(left), self.expr(right))
+            return e.Compare(relation, self.expr(left), self.expr(right))
         if not isinstance(op, ast.In | ast.NotIn):
             _fail(right, "`is` does not belong here: write `==`")
         if not isinstance(right, ast.List | ast.Tuple | ast.Set):
@@ -294,9 +300,9 @@ class _Reader:
 
     def choice(self, tree: ast.IfExp) -> Expr:
         condition = self.constraint(tree.test)
-        return expr.Choice(condition, self.expr(tree.body), self.expr(tree.orelse))
+        return e.Choice(condition, self.expr(tree.body), self.expr(tree.orelse))
 
-    def call(self, tree: ast.Call) -> expr.Node:
+    def call(self, tree: ast.Call) -> e.Node:
         name = tree.func.id if isinstance(tree.func, ast.Name) else None
         if name not in FUNCTIONS:
             called = f"{name}()" if name else "calling this"
@@ -312,56 +318,52 @@ class _Reader:
 
 def conjoin(parts: Sequence[Constraint]) -> Constraint:
     """Return ``a and b and ...``, a conjunction within it opened up."""
-    flat = [
-        piece for part in parts for piece in (part.of if isinstance(part, expr.All) else (part,))
-    ]
-    return flat[0] if len(flat) == 1 else expr.All(tuple(flat))
+    flat = [piece for part in parts for piece in (part.of if isinstance(part, e.All) else (part,))]
+    return flat[0] if len(flat) == 1 else e.All(tuple(flat))
 
 
 def disjoin(parts: Sequence[Constraint]) -> Constraint:
     """Return ``a or b or ...``, a disjunction within it opened up."""
-    flat = [
-        piece for part in parts for piece in (part.of if isinstance(part, expr.Any) else (part,))
-    ]
-    return flat[0] if len(flat) == 1 else expr.Any(tuple(flat))
+    flat = [piece for part in parts for piece in (part.of if isinstance(part, e.Any) else (part,))]
+    return flat[0] if len(flat) == 1 else e.Any(tuple(flat))
 
 
 def negative(of: Expr) -> Expr:
     """Return ``-of``; the negative of a constant is a constant."""
-    return expr.Constant(-of.value) if isinstance(of, expr.Constant) else expr.Negative(of)
+    return e.Constant(-of.value) if isinstance(of, e.Constant) else e.Negative(of)
 
 
-def total_exponent(node: expr.Node) -> int:
+def total_exponent(node: e.Node) -> int:
     """Return the degree of `node`, names and constants counting 1."""
     match node:
-        case expr.Power(base, exponent):
+        case e.Power(base, exponent):
             return total_exponent(base) * exponent
-        case expr.Product(left, right):
+        case e.Product(left, right):
             return total_exponent(left) + total_exponent(right)
-        case expr.Constant() | expr.Name() | expr.Truth():
+        case e.Constant() | e.Name() | e.Truth():
             return 1
     return max(map(total_exponent, children(node)), default=1)
 
 
 def _member(of: Expr, items: Sequence[Expr], *, negated: bool) -> Constraint:
     if not items:  # never, or always, but only where `of` has a value
-        return expr.Compare("==" if negated else "!=", of, of)
+        return e.Compare("==" if negated else "!=", of, of)
     if negated:
-        return conjoin([expr.Compare("!=", of, item) for item in items])
-    return disjoin([expr.Compare("==", of, item) for item in items])
+        return conjoin([e.Compare("!=", of, item) for item in items])
+    return disjoin([e.Compare("==", of, item) for item in items])
 
 
-def _called(name: str, of: tuple[Expr, ...]) -> expr.Node:
+def _called(name: str, of: tuple[Expr, ...]) -> e.Node:
     match name:
         case "abs":
-            return expr.Absolute(of[0])
+            return e.Absolute(of[0])
         case "divides":
-            return expr.Divides(of[0], of[1])
+            return e.Divides(of[0], of[1])
         case "all_different":
-            return expr.AllDifferent(of)
+            return e.AllDifferent(of)
         case "min":
-            return expr.Minimum(of)
-    return expr.Maximum(of)
+            return e.Minimum(of)
+    return e.Maximum(of)
 
 
 def _fail(tree: ast.expr, message: str) -> NoReturn:
@@ -385,7 +387,7 @@ def _short(value: object) -> str:
     return shown if len(shown) <= 40 else f"{shown[:37]}..."
 
 
-_VISITS: dict[type, Callable[[_Reader, Any], expr.Node]] = {
+_VISITS: dict[type, Callable[[_Reader, Any], e.Node]] = {
     ast.Constant: _Reader.constant,
     ast.Name: _Reader.name,
     ast.BinOp: _Reader.binary,
