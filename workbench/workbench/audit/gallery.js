@@ -88,12 +88,13 @@ function render({ model, el }) {
   async function receive(message, buffers) {
     if (message.kind === "error") { error.textContent = message.message; root.dataset.error = message.message; return; }
     if (message.kind === "item" && page) {
+      const place = (name) => page.items.findIndex((item) => item.name === name);
+      const before = place(page.current), k = place(message.item.name);
       page.progress = message.progress;
       page.current = message.current;
-      const k = page.items.findIndex((item) => item.name === message.item.name);
       if (k >= 0) page.items[k] = message.item;
       tell();
-      draw();
+      for (const index of new Set([before, k, place(page.current)])) if (index >= 0) drawItem(index);
     }
     if (message.kind !== "page") return;
     const came = performance.now();

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
+import numpy as np
 import traitlets
 
 from workbench.audit.box import Source, Status
@@ -14,7 +15,9 @@ from workbench.audit.sprites import COLUMNS, SIDE, Sprites
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
+
+    from numpy.typing import NDArray
 
     from workbench.audit.session import Audit
 
@@ -82,10 +85,11 @@ class AuditGallery(anywidget.AnyWidget):
 
     def _send_page(self) -> None:
         names = self._audit.queue[self.page * PAGE : (self.page + 1) * PAGE]
+        touched = set(self._audit.journal.galaxies(self._audit.auditor))
         sprite = self._sprites.sprite(names)
         content = {
             "kind": "page",
-            "items": [self._item(name) for name in names],
+            "items": [self._item(name, touched) for name in names],
             "columns": COLUMNS,
             "side": SIDE,
             "first": self.page * PAGE,
@@ -101,17 +105,29 @@ class AuditGallery(anywidget.AnyWidget):
         self.send(content, [sprite])
         self._sprites.prepare(self._audit.queue[(self.page + 1) * PAGE : (self.page + 2) * PAGE])
 
-    def _item(self, name: str) -> dict[str, Any]:
-        """Name, whether it is done, and boxes: x1, y1, x2, y2 as parts of the picture, and code."""
+    def _item(self, name: str, touched: Container[str] | None = None) -> dict[str, Any]:
+        """Name, whether it is done, and boxes: x1, y1, x2, y2 as parts of the picture, and code.
+
+        A galaxy that is not among the `touched` is as it was found: no journal is read for it.
+        """
+        if touched is None or name in touched:
+            boxes = list(self._audit.state(name).boxes.values())
+            corners = np.array([box.corners for box in boxes]).reshape(-1, 4)
+            codes = [_CODES.index(_look(box.source, box.status)) for box in boxes]
+        else:
+            corners, codes = self._found(name)
         width, height = self._sprites.size(name)
-        boxes = self._audit.state(name).boxes.values()
-        marks = [
-            [round((box.x1 + 0.5) / width, 4), round((box.y1 + 0.5) / height, 4),
-             round((box.x2 + 0.5) / width, 4), round((box.y2 + 0.5) / height, 4),
-             _CODES.index(_look(box.source, box.status))]
-            for box in boxes
-        ]  # fmt: skip
+        parts = ((corners + 0.5) / [width, height, width, height]).round(4).tolist()
+        marks = [[*part, code] for part, code in zip(parts, codes, strict=True)]
         return {"name": name, "done": self._audit.is_done(name), "boxes": marks}
+
+    def _found(self, name: str) -> tuple[NDArray[np.float64], list[int]]:
+        found = self._audit.detections.get(name)
+        truth = self._audit.library.known(name) if self._audit.show_truth else None
+        sets = [one.boxes for one in (found, truth) if one is not None]
+        numbers = [0 if one is None else len(one) for one in (found, truth)]
+        codes = [0] * numbers[0] + [_CODES.index(Source.TRUTH)] * numbers[1]
+        return np.concatenate([*sets, np.empty((0, 4))]), codes
 
     def _changed(self, name: str) -> None:
         progress = str(self._audit.progress())

@@ -140,7 +140,7 @@ function attachKeys(desk) {
     ",": () => desk.setThreshold(desk.model.get("threshold") - desk.span / 50),
     ".": () => desk.setThreshold(desk.model.get("threshold") + desk.span / 50),
     t: () => { state.truth = !state.truth; desk.refresh(); }, o: () => { state.second = !state.second; desk.refresh(); },
-    s: () => desk.toggleSplit(),
+    f: desk.fitBoxes, s: () => desk.toggleSplit(),
     h: () => { state.marks = !state.marks; desk.plan(); }, "?": () => desk.toggleHelp(),
     "[": () => grow(-1), "]": () => grow(1),
   };

@@ -55,7 +55,10 @@ function render({ model, el }) {
     canvas = { width: state.split ? width / 2 : width, height };
     Object.assign(surface, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
     surface.style.height = `${height}px`;
-    if (state.scene && (!view || before.width !== canvas.width)) view = fitView(canvas, state.scene);
+    if (state.scene && (!view || before.width !== canvas.width)) {
+      const fitted = fitView(canvas, state.scene);
+      view = view ? { ...view, zoom: fitted.zoom * view.zoom / fitView(before, state.scene).zoom } : fitted;
+    }
     draw();
   }
 
@@ -213,6 +216,17 @@ function render({ model, el }) {
     plan();
   }
 
+  // All boxes, with as much around them as they take themselves.
+  function fitBoxes() {
+    const list = state.boxes;
+    if (!list.length) { fit(); return; }
+    const x1 = Math.min(...list.map((b) => b.x1)), x2 = Math.max(...list.map((b) => b.x2));
+    const y1 = Math.min(...list.map((b) => b.y1)), y2 = Math.max(...list.map((b) => b.y2));
+    const zoom = Math.min(canvas.width / (x2 - x1), canvas.height / (y2 - y1)) / 2;
+    view = { zoom: Math.min(16, Math.max(zoom, fitView(canvas, state.scene).zoom)), x: (x1 + x2) / 2, y: (y1 + y2) / 2 };
+    plan();
+  }
+
   function select(box) {
     state.selected = box ? box.id : null;
     tell();
@@ -264,7 +278,7 @@ function render({ model, el }) {
   attachMouse({ root, surface, state, input, get view() { return view; }, set view(v) { view = v; }, get canvas() { return canvas; },
     set pointer(at) { pointer = at; }, panel, act, select, addBox, fresh, plan });
   attachKeys({ root, state, help, get view() { return view; }, set view(v) { view = v; }, get canvas() { return canvas; }, get pointer() { return pointer; },
-    model, act, decide, go, finish, fit, selectStep, select, setThreshold, setGamma, toggleHelp, toggleSplit, addBox, refresh, plan, say, span: high - low });
+    model, act, decide, go, finish, fit, fitBoxes, selectStep, select, setThreshold, setGamma, toggleHelp, toggleSplit, addBox, refresh, plan, say, span: high - low });
 
   const watcher = new ResizeObserver(resize);
   watcher.observe(surface.parentElement);

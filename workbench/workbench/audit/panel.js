@@ -23,7 +23,7 @@ const KEYS = [
   ["View", [
     ["+ −", "zoom"],
     ["arrows", "pan, while no box is selected"],
-    ["0", "whole picture"],
+    ["0, F", "whole picture, all boxes large"],
     ["G, Shift+G", "brighter, darker"],
     [", .", "threshold down, up"],
     ["T", "catalogue on, off"],
