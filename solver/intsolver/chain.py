@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Columns = list[Any]
+_RANK = {"eq": 0, "divides": 0, "le": 1, "lt": 1}  # what leaves few rows is checked first
 INT64 = 1 << 62
 _GRID = 1 << 21  # cells of states x values that are checked at a time
+_DENSE = 2_048  # cells up to which all of them go through every check
+_NONE = np.zeros(0, np.intp)
 
 
 @dataclass(slots=True)
@@ -150,7 +153,7 @@ def build(
         slot, count = count, count + 1
         whole, raw = Compiler(pool, here, earlier), Compiler(pool, here)
         checks, uses = [], set()
-        for c in watched:
+        for c in sorted(watched, key=lambda c: _RANK.get(c.kind, 2)):
             if name not in c.names or c is objective:
                 continue
             if c.names <= assigned:
@@ -165,7 +168,8 @@ def build(
         signals: dict[int, Low] = {}
         for c in watched:
             if name in c.names:
-                known[id(c)] = residual(pool, c, assigned, order)
+                whole_value = c is objective and c.names <= assigned
+                known[id(c)] = (c,) if whole_value else residual(pool, c, assigned, order)
             for signal in known.get(id(c), ()):
                 signals[id(signal)] = signal
         writes: list[tuple[int, Function | None]] = []
@@ -244,8 +248,7 @@ def expand(
     """Return the edges from states over a variable (source, value) and the columns after them."""
     domain = level.domain if picks is None else level.domain[picks]
     if not domain.size or not states:
-        none = np.zeros(0, np.intp)
-        return none, none, [np.zeros(0, np.int64) for _ in level.writes]
+        return _NONE, _NONE, [np.zeros(0, np.int64) for _ in level.writes]
     step = max(1, _GRID // domain.size)
     if states <= step:
         source, value = _check(level, env, columns, states, domain)
@@ -271,31 +274,65 @@ def expand(
 def _check(
     level: Level, env: Env, columns: Columns, states: int, domain: NDArray[Any]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the pairs of a state and a value that pass every check.
+
+    All pairs are laid out as a grid at first; once a check has left few, only those go on.
+    """
     for slot, column in zip(level.reads, columns, strict=True):
         env.columns[slot] = column[:, None]
     env.columns[level.slot] = domain[None, :]
+    cells = states * domain.size
     mask: Any = True
-    for check in level.checks:
-        env.bad = None
-        verdict = check(env)
-        if env.bad is not None:
-            verdict = verdict & ~env.bad
+    for done, check in enumerate(level.checks, start=1):
+        verdict = _verdict(check, env)
         mask = verdict if mask is True else mask & verdict
-        if isinstance(mask, np.ndarray) and not mask.any():
-            mask = False
-        if mask is False:
-            none = np.zeros(0, np.intp)
-            return none, none
-    env.bad = None
+        if isinstance(mask, np.ndarray) and cells > _DENSE and done < len(level.checks):
+            pairs = np.broadcast_to(mask, (states, domain.size)).nonzero()
+            if 2 * pairs[0].size < cells:
+                return _sparse(level, env, columns, domain, pairs, level.checks[done:])
     if not isinstance(mask, np.ndarray):
         if not mask:
-            none = np.zeros(0, np.intp)
-            return none, none
-        return (np.repeat(np.arange(states), domain.size), np.tile(np.arange(domain.size), states))
+            return _NONE, _NONE
+        return np.repeat(np.arange(states), domain.size), np.tile(np.arange(domain.size), states)
     if mask.shape != (states, domain.size):
         mask = np.broadcast_to(mask, (states, domain.size))
     source, value = mask.nonzero()
     return source, value
+
+
+def _sparse(
+    level: Level,
+    env: Env,
+    columns: Columns,
+    domain: NDArray[Any],
+    pairs: tuple[NDArray[np.intp], ...],
+    checks: Sequence[Function],
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return which of some pairs pass the remaining checks."""
+    source, value = pairs
+    stale = True
+    for check in checks:
+        if stale:
+            for slot, column in zip(level.reads, columns, strict=True):
+                env.columns[slot] = column[source]
+            env.columns[level.slot] = domain[value]
+        verdict = np.broadcast_to(np.asarray(_verdict(check, env), bool), source.shape)
+        kept = np.count_nonzero(verdict)
+        stale = kept < source.size
+        if stale:
+            source, value = source[verdict], value[verdict]
+        if not kept:
+            break
+    return source, value
+
+
+def _verdict(check: Function, env: Env) -> Any:
+    env.bad = None
+    verdict = check(env)
+    if env.bad is not None:
+        verdict = verdict & ~env.bad
+        env.bad = None
+    return verdict
 
 
 def _after(

@@ -11,6 +11,7 @@ from intsolver.errors import TooManySolutions
 from intsolver.expr import Expr
 from intsolver.lower import NOTHING, PARAMETER, Low, Pool, conjuncts, tighten
 from intsolver.order import arrange
+from intsolver.relax import relaxed
 from intsolver.solutions import Diagram, Grid, Solutions, Table
 from intsolver.vector import Compiler, Env
 
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
     from intsolver.solutions import Part
     from intsolver.system import System
+    from intsolver.vector import Function
     from numpy.typing import NDArray
 
 _SMALL = 30_000  # below that many assignments looking ahead costs more than it saves
-_LISTED = 300_000  # solutions among which an optimum is looked for one by one
+_ROUNDS = 3  # of looking ahead at single values
 
 
 class Solver:
@@ -96,46 +98,98 @@ class _Plan:
         fixed = {name: d[0] for name, d in system.variables if len(d) == 1}
         box = {name: (min(d), max(d)) for name, d in system.variables if len(d) > 0}
         self.empty = any(not d for _, d in system.variables)
-        self.pool = Pool(box, fixed, dict.fromkeys(system.parameters, (-reach, reach)))
         self.fixed = fixed
+        self.narrow = dict(self.domains)
+        self._reach = dict.fromkeys(system.parameters, (-reach, reach))
+        self.pool = Pool(box, fixed, self._reach)
         self.globals: list[Low] = []
         self.constraints: list[Low] = []
         self._objectives: dict[Expr, tuple[Low, Chain | None, tuple[Chain, ...]]] = {}
         if self.empty:
             self.chains: tuple[Chain, ...] = ()
             return
-        for constraint in system.constraints:
-            for part in conjuncts(constraint):
-                self._take(tighten(self.pool, self.pool.lower(part)))
-        self.narrow = self._filtered()
+        self._lower()
+        self._filter()
         self.chains = tuple(self._chains(parameters))
         bound = {name for chain in self.chains for name in chain.order}
         self.free = tuple(name for name in self.names if name not in bound)
 
-    def _take(self, node: Low) -> None:
-        if node.constant:
-            self.empty = self.empty or not node.value
-        elif node.names:
-            self.constraints.append(node)
-        else:
-            self.globals.append(node)
+    def _lower(self) -> None:
+        """Lower the constraints over the domains as they are now."""
+        self.constraints.clear()
+        self.globals.clear()
+        for constraint in self.system.constraints:
+            for part in conjuncts(constraint):
+                node = tighten(self.pool, self.pool.lower(part))
+                if node.constant:
+                    self.empty = self.empty or not node.value
+                elif node.names:
+                    self.constraints.append(node)
+                else:
+                    self.globals.append(node)
 
-    def _filtered(self) -> dict[str, NDArray[Any]]:
-        """Return the domains less the values that a constraint of one variable alone forbids."""
-        narrow = dict(self.domains)
+    def _filter(self) -> None:
+        """Leave out values that a constraint forbids whatever the other variables are.
+
+        Constraints of one variable are then done with. In a large problem the others are looked
+        at too, and lowered again over what is left.
+        """
         rest = []
         for node in self.constraints:
-            if len(node.names) > 1 or node.parameters or node.peak >= INT64:
+            if len(node.names) == 1 and not node.parameters and node.peak < INT64:
+                (name,) = node.names
+                self._keep(name, Compiler(self.pool, self._alone(name))(node))
+            else:
                 rest.append(node)
+        self.constraints[:] = rest
+        cells = 1.0
+        for domain in self.narrow.values():
+            cells *= max(domain.size, 1)
+        if cells <= _SMALL:
+            return
+        for _ in range(_ROUNDS):
+            if not self._look_ahead():
+                break
+            if not all(domain.size for domain in self.narrow.values()):
+                self.empty = True
+                return
+            box = {name: (int(d.min()), int(d.max())) for name, d in self.narrow.items()}
+            self.pool = Pool(box, self.fixed, self._reach)
+            self._lower()
+
+    def _look_ahead(self) -> bool:
+        """Return whether looking at each value on its own left out any."""
+        shrank = False
+        for node in self.constraints:
+            if node.parameters or node.peak >= INT64 or node.kind == "ne":
                 continue
-            (name,) = node.names
-            env = Env([narrow[name]])
-            ok = Compiler(self.pool, {id(self.pool.name(name)): 0})(node)(env)
-            if env.bad is not None:
-                ok = ok & ~env.bad
-            narrow[name] = narrow[name][np.broadcast_to(ok, narrow[name].shape)]
-        self.constraints = rest
-        return narrow
+            for name in node.names:
+                if self.narrow[name].size < 2:
+                    continue
+                compiler = Compiler(self.pool, self._alone(name))
+                if len(node.names) == 1:
+                    check: Function | None = compiler(node)
+                else:
+                    check = relaxed(self.pool, compiler, node, {name})
+                if check is not None:
+                    shrank |= self._keep(name, check)
+        return shrank
+
+    def _alone(self, name: str) -> dict[int, int]:
+        return {id(self.pool.name(name)): 0}
+
+    def _keep(self, name: str, check: Function) -> bool:
+        """Keep the values of a variable that pass a check; return whether any did not."""
+        domain = self.narrow[name]
+        env = Env([domain])
+        ok = check(env)
+        if env.bad is not None:
+            ok = ok & ~env.bad
+        ok = np.broadcast_to(np.asarray(ok, bool), domain.shape)
+        if ok.all():
+            return False
+        self.narrow[name] = domain[ok]
+        return True
 
     def _chains(self, parameters: Mapping[str, int]) -> list[Chain]:
         chains = []
