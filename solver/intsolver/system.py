@@ -1,4 +1,4 @@
-"""What the engine is given: variables, parameters and constraints, definitions put in."""
+"""What the engine solves: variables with their domains, parameters and constraints, as data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class System:
-    """Variables with their domains, the names of parameters, and constraints in the order added."""
+    """A problem without the user's handles; definitions are already put in their places.
+
+    `variables` are pairs of a name and its domain (distinct integers, in the order that the user
+    gave), `parameters` the symbols that may change between solves, `constraints` hold together.
+    """
 
     variables: tuple[tuple[str, tuple[int, ...]], ...]
     parameters: tuple[str, ...]
