@@ -33,6 +33,8 @@ _RUN_ALL = "() => { window.jupyterapp.commands.execute('notebook:run-all-cells')
 _ALL_RAN = """() => {
   const code = [...document.querySelectorAll('.jp-CodeCell')]
     .filter(cell => cell.querySelector('.cm-content')?.innerText.trim());
+  const failed = "[data-mime-type$='jupyter.error'], [data-mime-type$='jupyter.stderr']";
+  if (document.querySelector(failed)) return true;  // what comes after does not run
   const prompt = cell => cell.querySelector('.jp-InputPrompt')?.innerText.trim();
   return code.length > 0 && code.every(cell => /^\\[\\d+\\]:$/.test(prompt(cell)));
 }"""
@@ -82,7 +84,8 @@ class Notebook:
         )
         self.page.evaluate(command, name)
         light = "true" if name.endswith("Light") else "false"
-        self.page.wait_for_selector(f"body[data-jp-theme-light='{light}']", timeout=20 * SECOND)
+        body = f"body[data-jp-theme-light='{light}']"
+        self.page.wait_for_selector(body, state="attached", timeout=20 * SECOND)
 
 
 def run_notebook(page: Page, lab: Lab, notebook: str) -> Notebook:
@@ -95,4 +98,7 @@ def run_notebook(page: Page, lab: Lab, notebook: str) -> Notebook:
     page.evaluate(_RUN_ALL)
     page.wait_for_function(_ALL_RAN, timeout=60 * SECOND)
     page.wait_for_selector(idle, timeout=60 * SECOND)
-    return Notebook(page)
+    ran = Notebook(page)
+    errors = ran.errors()
+    assert not errors, errors[0]
+    return ran

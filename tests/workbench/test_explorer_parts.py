@@ -14,6 +14,7 @@ from workbench.errors import WorkbenchError
 from workbench.widgets.axes import Axis
 from workbench.widgets.controls import Choice, Range
 from workbench.widgets.export import as_python, export
+from workbench.widgets.scene import brush_intervals, brush_positions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,8 +54,9 @@ def test_positions_rise_from_0_to_1_and_lead_back_to_the_values(domain: list[int
     positions = axis.place(ordered)
     assert np.all(np.diff(axis.positions) > 0)
     assert len(domain) == 1 or (positions[0] == 0 and positions[-1] == 1)
-    assert axis.within(0.0, 1.0) == tuple(sorted(domain))
-    assert set(axis.within(*axis.span((min(domain), max(domain))))) == set(domain)
+    assert axis.interval(0.0, 1.0) == (min(domain), max(domain))
+    for value in domain:
+        assert axis.interval(axis.place_one(value), axis.place_one(value)) == (value, value)
 
 
 @given(domain=domains, most=st.integers(2, 9))
@@ -73,10 +75,13 @@ def test_few_values_stand_evenly_and_many_wide_ones_by_their_logarithm() -> None
     assert linear.place(np.array([0])).tolist() == pytest.approx([0.5])
 
 
-def test_a_brush_takes_the_values_under_it() -> None:
+def test_a_brush_takes_the_values_under_it_or_the_nearest() -> None:
     axis = Axis("x", (16, 32, 64, 128, 256))
-    assert axis.within(0.2, 0.6) == (32, 64)
-    assert axis.within(0.3, 0.4) == ()
+    assert axis.interval(0.2, 0.6) == (32, 64)
+    assert axis.interval(0.3, 0.4) == (32, 32)
+    axes, positions = (axis, Axis("y", (0, 1))), {"x": [0.2, 0.6], "gone": [0, 1]}
+    assert brush_intervals(axes, positions) == {"x": (32, 64)}
+    assert brush_positions(axes, {"x": (32, 64)}) == {"x": [0.25, 0.5]}
 
 
 def test_json_and_csv_hold_the_rows_and_are_never_overwritten_silently(tmp_path: Path) -> None:

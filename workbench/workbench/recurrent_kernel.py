@@ -64,7 +64,7 @@ SHAPE = (
     Choice("gpu", tuple(GPUS), "H100", "GPU"),
 )
 LIMITS = (
-    Range("shared_memory", 0, 256 * 1024, 1024, "shared memory", "bytes"),
+    Range("shared_memory", 0, 256 * 1024, 1024, "shared memory", "B"),
     Range("registers", 0, 131_072, 1024),
     Range("multiprocessors", 1, 160),
     Range("threads", 32, 1024, 32, "threads per block"),
@@ -175,11 +175,12 @@ def _fit(problem: Problem, kind: _Dtype) -> None:
     )
     problem.add(f"{_WARP} * warps <= threads", name="warps fit a block")
     problem.add("blocks <= multiprocessors", name="blocks fit the GPU")
-    problem.add(f"register_elements <= {packed} * registers", name="registers")
+    # Rounded up, so that both limits are compared in their own units.
+    problem.define("registers_used", f"-(-register_elements // {packed})")
+    problem.define("shared_used", "-(-(shared_weights + partial_sums) // blocks_a_head)")
+    problem.add("registers_used <= registers", name="registers")
     problem.add("shared_weights >= 1", name="registers hold no weight twice")
-    problem.add(
-        "shared_weights + partial_sums <= shared_memory * blocks_a_head", name="shared memory"
-    )
+    problem.add("shared_used <= shared_memory", name="shared memory")
 
 
 def _divisors(number: int) -> list[int]:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _FEW = 24
 _LOG_RATIO = 32
-_SLACK = 1e-6  # a brush drawn exactly onto a value includes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +53,18 @@ class Axis:
         rank = np.searchsorted(np.array(self.domain), values)
         return self.positions[rank].astype(np.float32)
 
-    def within(self, low: float, high: float) -> tuple[int, ...]:
-        """Return the values of the domain between two positions, both included."""
-        inside = (self.positions >= low - _SLACK) & (self.positions <= high + _SLACK)
-        return tuple(value for value, hit in zip(self.domain, inside, strict=True) if hit)
+    def place_one(self, value: int) -> float:
+        """Return the position of `value`; one outside of the domain stands at its neighbour."""
+        rank = int(np.searchsorted(np.array(self.domain), value))
+        return float(self.positions[min(rank, len(self.domain) - 1)])
 
-    def span(self, values: tuple[int, ...]) -> tuple[float, float]:
-        """Return the positions of the least and the greatest of `values`."""
-        ends = self.place(np.array([min(values), max(values)], dtype=np.int64))
-        return float(ends[0]), float(ends[1])
+    def interval(self, low: float, high: float) -> tuple[int, int]:
+        """Return the least and greatest value between two positions, else the nearest value."""
+        inside = np.flatnonzero((self.positions >= low) & (self.positions <= high))
+        if inside.size:
+            return self.domain[int(inside[0])], self.domain[int(inside[-1])]
+        nearest = self.domain[int(np.abs(self.positions - (low + high) / 2).argmin())]
+        return nearest, nearest
 
     def ticks(self, most: int = 9) -> list[tuple[float, str]]:
         """Return at most `most` positions with their labels, spread over the axis."""

@@ -1,7 +1,7 @@
 // Parallel coordinates on a canvas. Python decides what is drawn and what a brush means; this file
 // only draws lines between positions in [0, 1] and reports the intervals that were dragged.
 
-const TOP = 46, BOTTOM = 22, SIDE = 34, GRAB = 16, CLICK = 4;
+const TOP = 46, BOTTOM = 14, SIDE = 44, GRAB = 16, CLICK = 4;
 const RAMPS = {
   light: [[176, 196, 222], [66, 133, 200], [8, 48, 107]],
   dark: [[52, 74, 102], [79, 155, 217], [198, 240, 255]],
@@ -33,7 +33,7 @@ function render({ model, el }) {
   let drag = null;
   let queued = false;
 
-  const width = () => Math.max(root.clientWidth, 320);
+  const width = () => root.clientWidth;
   const height = () => model.get("height");
   const axisX = (i) => SIDE + (scene.axes.length < 2 ? 0.5 : i / (scene.axes.length - 1)) * (width() - 2 * SIDE);
   const toY = (t) => TOP + (1 - t) * (height() - TOP - BOTTOM);
@@ -113,7 +113,10 @@ function render({ model, el }) {
       // Long names alternate between two lines, so that neighbours stay apart.
       const room = scene.axes.length < 2 ? width() : (width() - 2 * SIDE) / (scene.axes.length - 1);
       const crowded = scene.axes.some((a) => pen.measureText(a.name).width > room - 8);
-      pen.fillText(axis.name, x, crowded && i % 2 ? 14 : 30, crowded ? 2 * room - 6 : undefined);
+      const most = crowded ? 2 * room - 6 : undefined;
+      const half = Math.min(pen.measureText(axis.name).width, most ?? Infinity) / 2;
+      const middle = Math.min(Math.max(x, half), width() - half);  // the outer names stay inside
+      pen.fillText(axis.name, middle, crowded && i % 2 ? 14 : 30, most);
       const brush = brushes[axis.name];
       if (brush) {
         pen.fillStyle = accent;
@@ -129,6 +132,7 @@ function render({ model, el }) {
 
   function draw() {
     queued = false;
+    if (!root.clientWidth) return;  // hidden: the observer of its size draws it when it is shown
     const ratio = window.devicePixelRatio || 1;
     const w = width(), h = height();
     if (canvas.width !== Math.round(w * ratio) || canvas.height !== Math.round(h * ratio)) {
@@ -226,7 +230,8 @@ function render({ model, el }) {
   model.on("change:brushes", changed);
   const sized = new ResizeObserver(redraw);
   sized.observe(root);
-  const themed = new MutationObserver(redraw);
+  // A theme's colours, and for a moment the layout, arrive after the attribute that announces it.
+  const themed = new MutationObserver(() => [0, 300, 1500].forEach((wait) => setTimeout(redraw, wait)));
   themed.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
   changed();
   return () => { sized.disconnect(); themed.disconnect(); };

@@ -19,7 +19,8 @@ function render({ model, el }) {
     const head = table.createTHead().insertRow();
     for (const name of model.get("columns")) {
       const cell = document.createElement("th");
-      cell.textContent = name;
+      // Long names wrap after an underscore, so that many columns fit.
+      name.split(/(?<=_)/).forEach((part, i) => cell.append(...(i ? [document.createElement("wbr")] : []), part));
       cell.title = name;
       head.append(cell);
     }

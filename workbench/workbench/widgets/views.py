@@ -39,3 +39,10 @@ class PickTable(anywidget.AnyWidget):
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
     rows: traitlets.List[list[str]] = traitlets.List().tag(sync=True)
     picked = traitlets.Int(-1).tag(sync=True)
+
+
+class CopyButton(anywidget.AnyWidget):
+    """A button that puts `text` on the clipboard of the browser's machine."""
+
+    _esm = _HERE / "copy_button.js"
+    text = traitlets.Unicode().tag(sync=True)
