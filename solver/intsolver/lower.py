@@ -86,7 +86,7 @@ class Pool:
         else:
             low, high = self.box[label]
             names, parameters = frozenset((label,)), NOTHING
-        peak = max(abs(low), abs(high))
+        peak = max(-low, high)
         node = Low("name", (), 0, label, names, parameters, low, high, peak, False, False)
         self._made[label] = node
         return node
@@ -95,21 +95,26 @@ class Pool:
         """Return the node of this kind over `of`."""
         key = (kind, value, *map(id, of))
         node = self._made.get(key)
-        if node is None:
-            low, high = BOUNDS[kind](of, value) if kind in BOUNDS else (0, 1)
-            if len(of) == 1:
-                names, parameters = of[0].names, of[0].parameters
-            else:
-                names = NOTHING.union(*[x.names for x in of])
-                parameters = NOTHING.union(*[x.parameters for x in of])
-            partial = any(x.partial for x in of)
-            if not partial and kind in _DIVISIONS:
-                divisor = of[_DIVISIONS[kind]]
-                partial = kind == "exact" or divisor.low <= 0 <= divisor.high
-            logical = kind in _LOGIC or any(x.logical for x in of)
-            peak = _peak(kind, of, low, high)
-            node = Low(kind, of, value, "", names, parameters, low, high, peak, partial, logical)
-            self._made[key] = node
+        if node is not None:
+            return node
+        bounds = BOUNDS.get(kind)
+        low, high = bounds(of, value) if bounds else (0, 1)
+        names, parameters = of[0].names, of[0].parameters
+        partial, logical = of[0].partial, kind in _LOGIC or of[0].logical
+        peak = _peak(kind, of, low, high)
+        for x in of:
+            if x.names is not names:
+                names |= x.names
+            if x.parameters:
+                parameters |= x.parameters
+            partial = partial or x.partial
+            logical = logical or x.logical
+            peak = x.peak if x.peak > peak else peak
+        if not partial and kind in _DIVISIONS:
+            divisor = of[_DIVISIONS[kind]]
+            partial = kind == "exact" or divisor.low <= 0 <= divisor.high
+        node = Low(kind, of, value, "", names, parameters, low, high, peak, partial, logical)
+        self._made[key] = node
         return node
 
     def sum(self, terms: Iterable[Low]) -> Low:
@@ -255,14 +260,15 @@ def tighten(pool: Pool, node: Low) -> Low:
 
 
 def _peak(kind: str, of: tuple[Low, ...], low: int, high: int) -> int:
-    peak = max(abs(low), abs(high))
+    """Return the largest magnitude on the way from the operands to the value."""
     if kind == "sum":
-        peak = sum(max(abs(x.low), abs(x.high)) for x in of)
-    elif kind == "product":
+        return sum(max(-x.low, x.high) for x in of)
+    if kind == "product":
         peak = 1
         for x in of:
-            peak *= max(abs(x.low), abs(x.high), 1)
-    return max(peak, *[x.peak for x in of]) if of else peak
+            peak *= max(-x.low, x.high, 1)
+        return peak
+    return max(-low, high)
 
 
 def _sum_box(of: tuple[Low, ...], _: int) -> Box:
@@ -271,6 +277,10 @@ def _sum_box(of: tuple[Low, ...], _: int) -> Box:
 
 def _product_box(of: tuple[Low, ...], _: int) -> Box:
     low, high = of[0].low, of[0].high
+    if low >= 0 and all([x.low >= 0 for x in of]):
+        for x in of[1:]:
+            low, high = low * x.low, high * x.high
+        return low, high
     for x in of[1:]:
         corners = (low * x.low, low * x.high, high * x.low, high * x.high)
         low, high = min(corners), max(corners)

@@ -10,8 +10,8 @@ from intsolver.chain import INT64, Chain, build, expand
 from intsolver.errors import TooManySolutions
 from intsolver.expr import Expr
 from intsolver.lower import NOTHING, PARAMETER, Low, Pool, conjuncts, tighten
+from intsolver.narrow import narrowed
 from intsolver.order import arrange
-from intsolver.relax import relaxed
 from intsolver.solutions import Diagram, Grid, Solutions, Table
 from intsolver.vector import Compiler, Env
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SMALL = 30_000  # below that many assignments looking ahead costs more than it saves
-_ROUNDS = 3  # of looking ahead at single values
 
 
 class Solver:
@@ -147,33 +146,13 @@ class _Plan:
             cells *= max(domain.size, 1)
         if cells <= _SMALL:
             return
-        for _ in range(_ROUNDS):
-            if not self._look_ahead():
-                break
-            if not all(domain.size for domain in self.narrow.values()):
-                self.empty = True
-                return
+        shrank = narrowed(self.constraints, self.narrow)
+        if not all(domain.size for domain in self.narrow.values()):
+            self.empty = True
+        elif shrank:
             box = {name: (int(d.min()), int(d.max())) for name, d in self.narrow.items()}
             self.pool = Pool(box, self.fixed, self._reach)
             self._lower()
-
-    def _look_ahead(self) -> bool:
-        """Return whether looking at each value on its own left out any."""
-        shrank = False
-        for node in self.constraints:
-            if node.parameters or node.peak >= INT64 or node.kind == "ne":
-                continue
-            for name in node.names:
-                if self.narrow[name].size < 2:
-                    continue
-                compiler = Compiler(self.pool, self._alone(name))
-                if len(node.names) == 1:
-                    check: Function | None = compiler(node)
-                else:
-                    check = relaxed(self.pool, compiler, node, {name})
-                if check is not None:
-                    shrank |= self._keep(name, check)
-        return shrank
 
     def _alone(self, name: str) -> dict[int, int]:
         return {id(self.pool.name(name)): 0}
@@ -445,15 +424,16 @@ def search(chain: Chain, parameters: Mapping[str, int], pinned: Mapping[str, int
         if states > block:
             stack.append((depth, [c[block:] for c in columns], values[:, block:]))
             columns, values, states = [c[:block] for c in columns], values[:, :block], block
-            block = min(block * 2, 1 << 14)
         level = chain.levels[depth]
         source, value, after = expand(level, env, columns, states, picks[depth], 1 << 40)
         if not source.size:
+            block = min(block * 2, 1 << 14)  # in vain: look at more at once
             continue
         rows = np.concatenate([values[:, source], value[None, :]])
         if depth + 1 == depth_all:
             found.append(rows)
             total += rows.shape[1]
+            block = min(block * 2, 1 << 14)
         else:
             stack.append((depth + 1, after, rows))
     rows = np.concatenate(found, axis=1)[:, :n] if found else np.zeros((depth_all, 0), np.intp)
