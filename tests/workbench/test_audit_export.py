@@ -24,7 +24,7 @@ from workbench.audit.box import Box
 from workbench.audit.export import SUFFIXES, write_labels
 from workbench.audit.importing import read_labels
 from workbench.audit.labels import COLUMNS, Labelled
-from workbench.clumps import sky
+from workbench.clumps import folder, sky
 from workbench.clumps.galaxy import Galaxy, annotation
 from workbench.errors import WorkbenchError
 
@@ -263,3 +263,31 @@ def test_the_published_labels_come_in(tmp_path: Path) -> None:
     with Audit([galaxy], journal=tmp_path / "a.sqlite") as audit:
         assert audit.import_labels(path) == 2
         assert [box.label for box in audit.state().labels] == [1, 2]
+
+
+def test_a_dataset_folder_is_what_training_reads(tmp_path: Path) -> None:
+    with session(tmp_path) as audit:
+        with pytest.raises(WorkbenchError, match="no galaxy is finished"):
+            audit.write_dataset(tmp_path / "new")
+        audit.act({"kind": "add", "to": [1, 2, 11, 12]}, "one.png")
+        for name in ("one.png", "two.png"):
+            audit.act({"kind": "done"}, name)
+        place = audit.write_dataset(tmp_path / "new")
+        with pytest.raises(WorkbenchError, match="exists already"):
+            audit.write_dataset(place)
+    read = list(folder.load(place / "pictures", place / "labels.json"))
+    assert [len(one.truth) for one in read] == [1, 0]
+    np.testing.assert_array_equal(read[0].truth.boxes, [[1, 2, 11, 12]])
+    assert read[0].truth.psf_fwhm == 4.25
+
+
+def test_labels_are_measured(tmp_path: Path) -> None:
+    y, x = np.mgrid[:48, :64]
+    blob = 100 * np.exp(-0.5 * ((x - 32) ** 2 + (y - 24) ** 2) / 1.8**2)
+    cube = np.stack([blob, 2 * blob], axis=-1) + np.random.default_rng(0).normal(0, 1, (48, 64, 2))
+    with session(tmp_path) as audit:
+        audit.act({"kind": "add", "to": [27, 19, 37, 29]}, "one.png")
+        audit.act({"kind": "done"}, "one.png")
+        table = audit.photometry({"one.png": cube}, ("u", "g"))
+    assert list(table["file"]) == ["one.png"]
+    assert table["u-g"][0] == pytest.approx(2.5 * np.log10(2), abs=0.05)

@@ -13,6 +13,7 @@ from workbench.audit.agreement import Agreement, Opinion, compare, consensus
 from workbench.audit.box import Box, Source, Status
 from workbench.audit.export import write_labels
 from workbench.audit.found import detected_boxes, read_detections, true_boxes
+from workbench.audit.harvest import measure_labels, write_dataset
 from workbench.audit.importing import read_labels
 from workbench.audit.journal import Entry, Journal, Row
 from workbench.audit.labels import Labelled, as_boxes
@@ -25,6 +26,9 @@ from workbench.errors import WorkbenchError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Self
+
+    import pandas as pd
+    from numpy.typing import NDArray
 
     from workbench.audit.overlay import ClumpAudit
     from workbench.clumps.galaxy import Annotation
@@ -278,6 +282,34 @@ class Audit:
             Galaxy(self.library.open(one.galaxy.name).image, one.annotation)
             for one in self.labels()
         ]
+
+    def photometry(
+        self, planes: Callable[[str], NDArray[Any]] | Mapping[str, Any], bands: Sequence[str]
+    ) -> pd.DataFrame:
+        """Return the photometry of this auditor's labels, with the name of the galaxy.
+
+        `planes` gives the linear planes (H, W, B) of a galaxy by its name, such as
+        `photometry.read_planes` of its FITS file; the rest is in `photometry.measure`.
+
+        Raises
+        ------
+        WorkbenchError
+            No galaxy is finished, or a PSF is unknown.
+        """
+        return measure_labels(self.labels(), planes, bands)
+
+    def write_dataset(self, place: Path | str) -> Path:
+        """Write the finished galaxies to a new folder, as pictures and ``labels.json``.
+
+        This is what the training commands read as source ``folder``; a galaxy without labels is
+        a negative among them.
+
+        Raises
+        ------
+        WorkbenchError
+            The folder is there already, or no galaxy is finished.
+        """
+        return write_dataset(place, self.labels(), self.library)
 
     def export(
         self,
