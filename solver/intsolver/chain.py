@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from intsolver.errors import TooManySolutions
-from intsolver.relax import relaxed
+from intsolver.lookahead import relaxed
 from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def build(
     wide = wide or any(domains[v].dtype == object for v in order)
     watched = [*pending, objective] if objective is not None else pending
     frontier: tuple[Low, ...] = ()
-    known: dict[int, tuple[Low, ...]] = {}
+    after = frontiers(pool, order, watched, objective)
     assigned: set[str] = set()
     levels = []
     for name in order:
@@ -165,15 +165,9 @@ def build(
                     checks.append(check)
                     uses |= c.parameters
         watched = [c for c in watched if not c.names <= assigned or c is objective]
-        signals: dict[int, Low] = {}
-        for c in watched:
-            if name in c.names:
-                whole_value = c is objective and c.names <= assigned
-                known[id(c)] = (c,) if whole_value else residual(pool, c, assigned, order)
-            for signal in known.get(id(c), ()):
-                signals[id(signal)] = signal
         writes: list[tuple[int, Function | None]] = []
-        for key, signal in signals.items():
+        for signal in after[len(levels)]:
+            key = id(signal)
             if key in here and signal is not variable:
                 writes.append((here[key], None))
                 continue
@@ -187,7 +181,7 @@ def build(
             uses |= signal.parameters
             writes.append((slots[key], f))
         reads = tuple(slots[id(x)] for x in frontier)
-        frontier = tuple(signals.values())
+        frontier = after[len(levels)]
         levels.append(
             Level(
                 name,
@@ -205,6 +199,34 @@ def build(
 
 def _as(domain: NDArray[Any], wide: bool) -> NDArray[Any]:
     return domain.astype(object) if wide else domain
+
+
+def frontiers(
+    pool: Pool, order: Sequence[str], watched: Sequence[Low], objective: Low | None = None
+) -> list[tuple[Low, ...]]:
+    """Return what the states after each level hold."""
+    known: dict[int, tuple[Low, ...]] = {}
+    assigned: set[str] = set()
+    found = []
+    for name in order:
+        assigned.add(name)
+        signals: dict[int, Low] = {}
+        open_ = []
+        for c in watched:
+            if name in c.names:
+                if c.names <= assigned:
+                    if c is not objective:
+                        known.pop(id(c), None)
+                        continue
+                    known[id(c)] = (c,)
+                else:
+                    known[id(c)] = residual(pool, c, assigned, order)
+            open_.append(c)
+            for signal in known.get(id(c), ()):
+                signals[id(signal)] = signal
+        watched = open_
+        found.append(tuple(signals.values()))
+    return found
 
 
 def residual(pool: Pool, node: Low, assigned: set[str], order: Sequence[str]) -> tuple[Low, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from intsolver.chain import frontiers
 from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SAMPLES = 256
+_CHEAP = 100_000  # pairs of a state and a value for which no better order is looked for
 # What is left of the rows by a constraint of a kind, where nothing better is known.
 _LEFT = {"eq": 0.08, "divides": 0.35, "le": 0.6, "lt": 0.6, "ne": 0.9, "any": 0.7, "different": 0.5}
 
@@ -29,13 +31,40 @@ def arrange(
     *,
     sampled: bool,
 ) -> list[str]:
-    """Return the variables in an order that keeps the number of rows small at every level."""
+    """Return the variables in an order that keeps the number of states small at every level.
+
+    In a large problem a second order, those in most constraints first, is weighed against the
+    first by what their states are made of.
+    """
     left = _sampled(pool, names, constraints, domains, parameters) if sampled else None
     if left is None:
         left = [_LEFT.get(c.kind, 0.8) for c in constraints]
     weights = [math.log(max(x, 1e-4)) for x in left]
-    todo = [[set(c.names), w] for c, w in zip(constraints, weights, strict=True)]
-    by_name: dict[str, list[list[Any]]] = {name: [] for name in names}
+    order = _greedy(names, constraints, weights, domains)
+    if not sampled:
+        return order
+    work = _work(pool, order, constraints, weights, domains)
+    if work < _CHEAP:
+        return order
+    degree = dict.fromkeys(names, 0)
+    for c in constraints:
+        for name in c.names:
+            degree[name] += 1
+    other = sorted(names, key=lambda name: (-degree[name], domains[name].size))
+    return other if _work(pool, other, constraints, weights, domains) < work else order
+
+
+def _greedy(
+    names: Sequence[str],
+    constraints: Sequence[Low],
+    weights: Sequence[float],
+    domains: Mapping[str, NDArray[Any]],
+) -> list[str]:
+    """Return an order in which each next variable multiplies the rows least."""
+    todo: list[tuple[set[str], float]] = [
+        (set(c.names), w) for c, w in zip(constraints, weights, strict=True)
+    ]
+    by_name: dict[str, list[tuple[set[str], float]]] = {name: [] for name in names}
     for item in todo:
         for name in item[0]:
             by_name[name].append(item)
@@ -46,19 +75,46 @@ def arrange(
     while remaining:
         best, best_score = remaining[0], math.inf
         for name in remaining:
-            score = sizes[name]
-            for item in by_name[name]:
-                score += item[1] if len(item[0]) == 1 else item[1] * 0.3 / len(item[0])
-            score -= 0.05 * touched[name]
+            score = sizes[name] - 0.05 * touched[name]
+            for others, weight in by_name[name]:
+                open_ = len(others)
+                score += weight if open_ == 1 else weight * 0.3 / open_
             if score < best_score - 1e-9:
                 best, best_score = name, score
         order.append(best)
         remaining.remove(best)
-        for item in by_name[best]:
-            item[0].discard(best)
-            for other in item[0]:
-                touched[other] += 1
+        for others, _ in by_name[best]:
+            others.discard(best)
+            for name in others:
+                touched[name] += 1
     return order
+
+
+def _work(
+    pool: Pool,
+    order: Sequence[str],
+    constraints: Sequence[Low],
+    weights: Sequence[float],
+    domains: Mapping[str, NDArray[Any]],
+) -> float:
+    """Estimate how many pairs of a state and a value an order leads to."""
+    rows = states = 0.0  # logarithms
+    work = 0.0
+    assigned: set[str] = set()
+    for name, signals in zip(order, frontiers(pool, order, constraints), strict=True):
+        assigned.add(name)
+        size = math.log(max(domains[name].size, 1))
+        work += math.exp(min(states + size, 60.0))
+        rows += size
+        for c, weight in zip(constraints, weights, strict=True):
+            if name in c.names and c.names <= assigned:
+                rows += weight
+        held = 0.0
+        for signal in signals:
+            values = sum(math.log(max(domains[v].size, 1)) for v in signal.names)
+            held += min(values, math.log(signal.high - signal.low + 1))
+        states = max(0.0, min(rows, states + size, held))
+    return work
 
 
 def _sampled(
