@@ -10,6 +10,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # Where a GPU machine brings its own torch, the tests run with its Python and this path.
 SOURCE := solver:kernels:workbench
 
+# Two workers halve the time; what measures time then runs with nothing beside it.
+TESTS := $(BIN)/pytest -q -n 2 --dist loadgroup -m "not gpu and not timing" \
+	&& $(BIN)/pytest -q -m "timing and not gpu"
+
 .DEFAULT_GOAL := help
 .PHONY: help lab test lint types test-gpu bench-solver bench-rnn fmt chromium clean
 
@@ -19,8 +23,8 @@ help:  ## what can be made
 lab: $(READY)  ## open JupyterLab on the first tutorial (ARGS="--no-browser --port 8888")
 	@$(BIN)/workbench lab $(ARGS)
 
-test: $(READY) lint types chromium  ## every check and test that needs no GPU
-	@$(BIN)/pytest $(ARGS)
+test: $(READY) lint types chromium  ## every check and test that needs no GPU (ARGS="tests/x.py -k name")
+	@$(if $(ARGS),$(BIN)/pytest $(ARGS),$(TESTS))
 
 lint: $(READY)
 	@$(BIN)/ruff check .

@@ -19,6 +19,15 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker drives the browser, whatever the others do."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
 def find_chromium() -> str | None:
     """Return the Chromium to use: $CHROMIUM, one on the path, or None for Playwright's own."""
     named = os.environ.get("CHROMIUM")

@@ -38,6 +38,14 @@ def test_a_range_widens_for_a_value_outside_of_it() -> None:
     assert Range("x", 0, 10).including(5) == Range("x", 0, 10)
 
 
+@given(value=st.integers(-(10**6), 10**6), step=st.integers(1, 2048))
+def test_a_value_between_steps_becomes_one(value: int, step: int) -> None:
+    shown = Range("x", 0, 10**5, step).including(value)
+    assert shown.low <= value <= shown.high
+    assert (value - shown.low) % step == 0
+    assert value < 0 or shown.low < step
+
+
 def test_controls_refuse_what_cannot_be_shown() -> None:
     with pytest.raises(ValueError, match="'H200' is not among the options: A100, H100"):
         Choice("gpu", ("A100", "H100"), "H200")

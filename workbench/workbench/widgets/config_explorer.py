@@ -123,6 +123,10 @@ class ConfigExplorer(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no t
 
     def _make_parts(self) -> None:
         self._title = w.HTML()
+        self._reset = w.Button(
+            description="Reset", icon="undo", tooltip="Show the problem as it was shown first"
+        )
+        self._reset.on_click(lambda _button: self.reset())
         self._error = w.HTML()
         self._count = w.HTML()
         self._opener = OpenPanel(self._open)
@@ -154,8 +158,10 @@ class ConfigExplorer(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no t
         lower = w.GridBox([self._bounds, self._take_away])
         lower.add_class("wb-lower")
         self._results = w.VBox([order, self._table, lower])
+        top = w.HBox([self._title, self._reset])
+        top.add_class("wb-top")
         return [
-            self._title,
+            top,
             self._controls,
             self._error,
             self._count,
@@ -252,7 +258,9 @@ class ConfigExplorer(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no t
         self._conflict.value = html.conflict_text(outcome.conflict)
         buttons = []
         for remedy in outcome.remedies:
-            button = w.Button(description=remedy.text, icon="wrench", tooltip=remedy.text)
+            button = w.Button(
+                description=remedy.text, icon="wrench", tooltip=remedy.text, button_style="primary"
+            )
             button.on_click(lambda _button, remedy=remedy: self._relax(remedy))
             buttons.append(button)
         self._remedies.children = buttons

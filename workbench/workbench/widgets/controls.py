@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _FINE_STEPS = 512  # up to here a slider of single steps is usable by keyboard
 _STEPS = 128
@@ -58,15 +58,12 @@ class Range:
         return _title(self.label or self.name, self.unit)
 
     def including(self, value: int) -> Range:
-        """Return the range widened as far as needed to show `value`."""
-        return Range(
-            self.name,
-            min(self.low, value),
-            max(self.high, value),
-            self.step,
-            self.label,
-            self.unit,
-        )
+        """Return the range widened, and moved within a step, so that `value` is one of its steps.
+
+        A slider rounds to its steps, counted from its low end, and reports what it rounded to.
+        """
+        low = value if value < self.low else self.low + (value - self.low) % self.step
+        return replace(self, low=low, high=max(self.high, value))
 
     @classmethod
     def around(cls, name: str, value: int) -> Range:

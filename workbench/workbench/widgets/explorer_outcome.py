@@ -159,6 +159,7 @@ def _slack(bound: Binding) -> str:
 
 def _explained(state: ExplorerState) -> tuple[tuple[str, ...], tuple[Remedy, ...]]:
     explanation = state.narrowed.explain(**state.limits)
+    controls = {control.name: control for control in state.limit_controls}
     remedies: dict[str, Remedy] = {}  # by text: two constraints may ask for the same
     for relaxation in explanation.relaxations:
         brush = next((n for n in state.brushes if brush_name(n) == relaxation.constraint), None)
@@ -166,7 +167,9 @@ def _explained(state: ExplorerState) -> tuple[tuple[str, ...], tuple[Remedy, ...
             text = f"Let go of the {brush_name(brush)}"
             remedies[text] = Remedy(text, {}, brush)
         elif relaxation.parameter is not None and relaxation.value is not None:
-            text = f"Set {relaxation.parameter} to {relaxation.value:,}"
+            control = controls[relaxation.parameter]
+            text = f"Set {control.label or control.name} to {relaxation.value:,} {control.unit}"
+            text = text.strip()
             remedies[text] = Remedy(text, {relaxation.parameter: relaxation.value})
     helps = {r.constraint: str(r) for r in explanation.relaxations}
     return tuple(helps.get(name, name) for name in explanation.core), tuple(remedies.values())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _STYLE = {"description_width": "128px"}
-_CODE_ROWS = 3
+_CODE_ROWS = 4
 
 
 class ControlPanel(w.GridBox):  # type: ignore[misc]  # ipywidgets publishes no types
@@ -55,7 +55,7 @@ class ControlPanel(w.GridBox):  # type: ignore[misc]  # ipywidgets publishes no 
                 widget = _make(control, values[control.name])
                 widget.observe(self._changed, "value")
             elif isinstance(control, Range):
-                _stretch(widget, control)
+                _stretch(widget, control, values[control.name])
             self._widgets[control.name] = widget
         self._controls = tuple(controls)
         self.children = tuple(self._widgets.values())  # the same ones again change nothing
@@ -98,6 +98,7 @@ class OpenPanel(w.Accordion):  # type: ignore[misc]
     def _choose(self, change: Any) -> None:
         if change.new:
             self._opened(change.new, None)
+            self._shipped.value = ""  # so that the same one can be chosen again
 
     def _type(self, change: Any) -> None:
         if change.new.strip():
@@ -154,11 +155,14 @@ def _same_kind(before: Choice | Range | None, now: Choice | Range) -> bool:
     return before == now
 
 
-def _stretch(slider: Any, control: Range) -> None:
-    slider.step = control.step
-    slider.min = min(slider.min, control.low)  # never an empty range on the way
-    slider.max = control.high
-    slider.min = control.low
+def _stretch(slider: Any, control: Range, value: int | str) -> None:
+    """Give a slider other ends and a value at once: in between it would round and report."""
+    with slider.hold_sync():
+        slider.step = control.step
+        slider.min = min(slider.min, control.low)
+        slider.max = max(slider.max, control.high)
+        slider.value = value
+        slider.min, slider.max = control.low, control.high
 
 
 def _make(control: Choice | Range, value: int | str) -> Any:
