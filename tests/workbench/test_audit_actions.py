@@ -96,6 +96,15 @@ def test_accepting_all_above_a_score_is_one_action() -> None:
     assert len(desk.act("redo").labels) == 2
 
 
+def test_rejecting_what_is_left_spares_the_catalogue_and_what_is_decided() -> None:
+    desk = Desk()
+    desk.act("accept", box="d1")
+    left = desk.act("reject_all").boxes
+    statuses = {name: str(box.status) for name, box in left.items()}
+    assert statuses == {"d1": "accepted", "d2": "rejected", "t1": "pending"}
+    assert desk.act("undo").boxes["d2"].status == "pending"
+
+
 def test_finishing_a_galaxy_is_undone_like_anything_else() -> None:
     desk = Desk()
     assert desk.act("done").done
@@ -132,9 +141,9 @@ def test_reverting_one_action_leaves_the_others() -> None:
 def _random_action(chance: random.Random, state: GalaxyState) -> dict[str, Any]:
     boxes = [box.id for box in state.boxes.values() if box.source != "truth"]
     kind = chance.choice(["accept", "reject", "clear", "label", "move", "add", "delete", "done",
-                          "reopen", "accept_all"])  # fmt: skip
+                          "reopen", "accept_all", "reject_all"])  # fmt: skip
     x, y = chance.uniform(0, 150), chance.uniform(0, 120)
-    if not boxes and kind not in {"add", "done", "reopen", "accept_all"}:
+    if not boxes and kind not in {"add", "done", "reopen", "accept_all", "reject_all"}:
         kind = "add"
     box = chance.choice(boxes) if boxes and kind != "add" else None
     return {"kind": kind, "box": box, "label": chance.choice([1, 2]), "to": [x, y, x + 16, y + 16]}

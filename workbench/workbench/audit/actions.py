@@ -35,6 +35,7 @@ class Kind(StrEnum):
     ADD = "add"
     DELETE = "delete"
     ACCEPT_ALL = "accept_all"  # every pending detection at or above a score
+    REJECT_ALL = "reject_all"  # every detection that is still pending
     DONE = "done"
     REOPEN = "reopen"
     UNDO = "undo"
@@ -120,7 +121,20 @@ def _accept_all(state: GalaxyState, action: Mapping[str, Any], _: tuple[int, int
         for box in state.boxes.values()
         if box.status == Status.PENDING and box.score is not None and box.score >= threshold
     ]
-    entries = (_change(Kind.ACCEPT, box, replace(box, status=Status.ACCEPTED)) for box in wanted)
+    return _change_all(Kind.ACCEPT, wanted, Status.ACCEPTED)
+
+
+def _reject_all(state: GalaxyState, _: Mapping[str, Any], __: tuple[int, int]) -> list[Entry]:
+    wanted = [
+        box
+        for box in state.boxes.values()
+        if box.status == Status.PENDING and box.source == Source.DETECTION
+    ]
+    return _change_all(Kind.REJECT, wanted, Status.REJECTED)
+
+
+def _change_all(kind: Kind, boxes: list[Box], status: Status) -> list[Entry]:
+    entries = (_change(kind, box, replace(box, status=status)) for box in boxes)
     return [entry for several in entries for entry in several]
 
 
@@ -183,6 +197,7 @@ _DECISIONS: dict[str, Callable[[GalaxyState, Mapping[str, Any], tuple[int, int]]
     Kind.ADD: _add,
     Kind.DELETE: _delete,
     Kind.ACCEPT_ALL: _accept_all,
+    Kind.REJECT_ALL: _reject_all,
     Kind.DONE: _done,
     Kind.REOPEN: _done,
     Kind.UNDO: _undo,

@@ -132,6 +132,7 @@ function attachKeys(desk) {
     1: () => desk.decide("label", { label: 1 }), 2: () => desk.decide("label", { label: 2 }),
     b: () => desk.addBox(desk.pointer), Delete: () => desk.decide("delete"), Backspace: () => desk.decide("delete"),
     A: () => desk.act({ kind: "accept_all", threshold: desk.model.get("threshold") }),
+    R: () => desk.act({ kind: "reject_all" }),
     z: () => desk.act({ kind: "undo" }), y: () => desk.act({ kind: "redo" }), Z: () => desk.act({ kind: "redo" }),
     Enter: desk.finish, n: () => desk.go(1), p: () => desk.go(-1),
     d: () => desk.act({ kind: state.scene && state.scene.done ? "reopen" : "done" }),

@@ -13,6 +13,7 @@ const KEYS = [
     ["[ ]", "shrink, grow"],
     ["Delete", "delete"],
     ["Shift+A", "accept every undecided box above the threshold"],
+    ["Shift+R", "reject every box that is still undecided"],
     ["Z, Y (also Ctrl)", "undo, redo"],
   ]],
   ["Galaxies", [

@@ -20,6 +20,7 @@ from workbench.audit.labels import Labelled, as_boxes
 from workbench.audit.library import Folder, Library, as_library
 from workbench.audit.progress import RECENT, Progress, measure
 from workbench.audit.replay import GalaxyState, replay
+from workbench.clumps.extras import need
 from workbench.clumps.galaxy import Galaxy
 from workbench.errors import WorkbenchError
 
@@ -218,6 +219,17 @@ class Audit:
         galaxy = None if name == "*" else (self.current if name is None else name)
         return self.journal.rows(auditor=self.auditor, galaxy=galaxy)
 
+    def history_table(self, name: str | None = None) -> pd.DataFrame:
+        """Return `history` as a table: number, time, galaxy, action, box, status and label."""
+        rows = [
+            (row.seq, row.time, row.galaxy, row.entry.kind, row.entry.box,
+             (row.entry.after or {}).get("status", ""), (row.entry.after or {}).get("label"))
+            for row in self.history(name)
+        ]  # fmt: skip
+        columns = ["seq", "time", "galaxy", "action", "box", "status", "label"]
+        frame: pd.DataFrame = need("pandas").DataFrame(rows, columns=columns)
+        return frame
+
     def revert(self, seq: int, name: str | None = None) -> GalaxyState:
         """Put the box of one action of the history back to what it was before."""
         return self.act({"kind": Kind.REVERT, "seq": seq}, name)
@@ -355,6 +367,13 @@ class Audit:
     def close(self) -> None:
         """Close the journal."""
         self.journal.close()
+
+    def __repr__(self) -> str:
+        boxes = sum(len(found) for found in self.detections.values())
+        return (
+            f"Audit of {len(self.library.names):,} galaxies with {boxes:,} detections by "
+            f"{self.auditor}: {self.progress()} done, kept in {self.journal.path.name}"
+        )
 
     def __enter__(self) -> Self:
         return self
