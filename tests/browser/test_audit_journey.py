@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import numpy as np
 import pytest
+from astropy.io import fits
 from jupyter_page import Notebook, run_notebook
 from playwright.sync_api import expect
 from workbench.audit import Audit
@@ -64,10 +65,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     for file, method in (("found.csv", "dog"), ("other.csv", "sep")):
         (root / file).write_text(found_in(both, classical.Settings(method, 1.5)))
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL.strip())])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, root / NOTEBOOK)
+    write_notebook(root / NOTEBOOK, CELL)
     return root
+
+
+def write_notebook(path: Path, cell: str) -> None:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.strip())])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, path)
 
 
 def found_in(galaxies: list[tuple[Galaxy, list[str]]], settings: classical.Settings) -> str:
@@ -80,6 +85,34 @@ def found_in(galaxies: list[tuple[Galaxy, list[str]]], settings: classical.Setti
             ",".join([name, *map(repr, box), repr(score)]) for name in names for box, score in boxes
         ]
     return "\n".join(rows) + "\n"
+
+
+SPEED_NOTEBOOK = "notebooks/speed.ipynb"
+SPEED_CELL = """
+from workbench.audit import Audit
+audit = Audit.of_folder("../cutouts", "../crowd.csv", journal="../speed.sqlite", auditor="ada")
+overlay = audit.overlay()
+overlay
+"""
+CROWD = 200  # boxes
+
+
+@pytest.fixture(scope="module")
+def crowded(folder: Path) -> Path:
+    """FITS cutouts of 424 x 424 pixels in three bands, with 200 boxes each."""
+    (folder / "cutouts").mkdir()
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:424, :424]
+    light = 30 * np.exp(-np.hypot(x - 212, y - 200) / 40)
+    rows = ["file,x1,y1,x2,y2,score"]
+    for name in (f"{k}.fits" for k in range(8)):
+        planes = [k * light + rng.normal(0, 1, light.shape) for k in (1, 2, 4)]
+        fits.writeto(folder / "cutouts" / name, np.array(planes, np.float32))
+        for cx, cy, score in rng.uniform((10, 10, 0), (410, 410, 1), (CROWD, 3)):
+            rows.append(f"{name},{cx - 8},{cy - 8},{cx + 8},{cy + 8},{score}")
+    (folder / "crowd.csv").write_text("\n".join(rows) + "\n")
+    write_notebook(folder / SPEED_NOTEBOOK, SPEED_CELL)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -358,3 +391,65 @@ def exports_everything(desk: Desk, folder: Path) -> None:
             [read] = read_labels(folder / f"labels{suffix}", {one.galaxy.name: one.galaxy})
             tolerance = 1e-4 if suffix == ".reg" else 1e-9
             np.testing.assert_allclose(read.boxes, one.annotation.boxes, atol=tolerance)
+
+
+# Turns the wheel 60 times and returns how long drawing took each time, in ms.
+WHEEL = """async () => {
+  const canvas = document.querySelector('.ca-canvas'), root = document.querySelector('.ca-root');
+  const box = canvas.getBoundingClientRect(), took = [];
+  for (let k = 0; k < 60; k++) {
+    canvas.dispatchEvent(new WheelEvent('wheel', {deltaY: k % 2 ? -40 : 40, cancelable: true,
+      clientX: box.left + 200, clientY: box.top + 200}));
+    await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+    took.push(Number(root.dataset.ms));
+  }
+  return took;
+}"""
+
+
+def test_it_is_quick_with_200_boxes_and_fits_pictures(
+    page: Page, audit_lab: Lab, crowded: Path
+) -> None:
+    notebook = run_notebook(page, audit_lab, SPEED_NOTEBOOK)
+    page.wait_for_selector(".ca-root[data-ready]")
+    with Journal(crowded / "speed.sqlite") as journal:
+        desk = Desk(page, notebook, journal)
+        assert desk.data("shown") == str(CROWD)
+        desk.root.focus()
+        opened = []
+        for _ in range(7):
+            before = desk.data("name")
+            desk.press("n")
+            expect(desk.root).not_to_have_attribute("data-name", before)
+            expect(desk.root).to_have_attribute("data-ready", desk.data("name"))
+            opened.append(float(desk.data("opened-ms")))
+            page.wait_for_timeout(300)  # an auditor looks; the next galaxy comes meanwhile
+        assert np.median(opened) < 100, opened
+        assert np.median(page.evaluate(WHEEL)) < 16
+        stretches(desk)
+
+
+def stretches(desk: Desk) -> None:
+    """Swap red and blue: the picture is made anew, redder than before."""
+    colour = """() => { const c = document.querySelector('.ca-canvas');
+      return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]
+        .reduce((sum, value, k) => { sum[k % 4] += value; return sum; }, [0, 0, 0, 0]); }"""
+    desk.press("h", "0")  # without boxes
+    red, _, blue, _ = desk.page.evaluate(colour)
+    assert blue > red
+    for band, plane in (("red", "2"), ("blue", "0")):
+        field = desk.root.locator(f"[data-stretch={band}]")
+        seen = int(desk.data("pictures"))
+        field.fill(plane)
+        field.press("Tab")
+        desk.settle()
+        desk.page.wait_for_function(
+            f"Number(document.querySelector('.ca-root').dataset.pictures) > {seen}"
+        )
+    desk.page.wait_for_timeout(300)
+    red, _, blue, _ = desk.page.evaluate(colour)
+    assert red > blue
+    field = desk.root.locator("[data-stretch=red]")
+    field.fill("9")
+    field.press("Tab")
+    expect(desk.root.locator(".ca-status")).to_contain_text("band 9")

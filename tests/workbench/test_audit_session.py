@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from workbench.audit import Audit
 from workbench.audit.found import detected_boxes, read_detections, score_range
 from workbench.audit.library import Folder
+from workbench.audit.overlay import checked_stretch
 from workbench.audit.progress import measure
-from workbench.audit.scene import differences, kpc_per_arcsec, make_scene, sky_frame
+from workbench.audit.scene import differences, kpc_per_arcsec, make_scene, sky_frame, stretch_of
 from workbench.clumps import sky
 from workbench.clumps.galaxy import Galaxy, annotation
 from workbench.clumps.matching import detections
@@ -157,6 +159,31 @@ def test_a_folder_opens_with_its_table(tmp_path: Path) -> None:
     assert len(library.open("deep/b.png").truth) == 0
     with pytest.raises(WorkbenchError, match=r"no picture 'x.png' among the 2"):
         library.open("x.png")
+
+
+def test_fits_pictures_are_made_anew_by_another_stretch(tmp_path: Path) -> None:
+    y, x = np.mgrid[:48, :48]
+    blob = 50 * np.exp(-0.5 * ((x - 24) ** 2 + (y - 20) ** 2) / 9)
+    rng = np.random.default_rng(0)
+    planes = [blob * k + rng.normal(0, 1, blob.shape) for k in (1, 2, 4)]
+    fits.writeto(tmp_path / "a.fits", np.array(planes, np.float32))
+    with Audit.of_folder(tmp_path, journal=tmp_path / "a.sqlite") as desk:
+        library = desk.library
+        assert isinstance(library, Folder)
+        assert stretch_of(library, "a.fits") == {
+            "red": 0, "green": 1, "blue": 2, "softening": 8.0, "stretch": None,
+        }  # fmt: skip
+        blue = library.open("a.fits").image[20, 24]
+        assert blue[2] > blue[0]
+        swapped = {"red": 2, "green": 1, "blue": 0, "softening": 8, "stretch": ""}
+        library.restretch(checked_stretch(swapped), "a.fits")
+        np.testing.assert_allclose(library.open("a.fits").image[20, 24], blue[::-1])
+        with pytest.raises(WorkbenchError, match="band 7"):
+            library.restretch(checked_stretch({**swapped, "red": 7}), "a.fits")
+        assert library.stretch.red == 2
+    for wrong in ({"softening": -1}, {"red": "x"}, {"stretch": 0}):
+        with pytest.raises(WorkbenchError, match="expected"):
+            checked_stretch({**swapped, **wrong})
 
 
 def test_a_table_of_other_pictures_is_an_error(tmp_path: Path) -> None:

@@ -210,6 +210,7 @@ function attachKeys(desk) {
   root.addEventListener("keydown", (event) => {
     // JupyterLab must not see these: A, B, D D, X, Z are commands of its notebook.
     event.stopPropagation();
+    if (event.target.matches("input[type=number]") && event.key !== "Escape") return; // digits are theirs
     const control = event.target !== root && event.target.matches("input, button");
     const own = control && (event.key.startsWith("Arrow") || ["Tab", "Enter", " ", "Home", "End"].includes(event.key));
     if (own && !(event.key === "Escape")) return; // sliders and buttons keep their own keys

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from workbench.clumps import folder
 from workbench.clumps.galaxy import Annotation, Galaxy, annotation
-from workbench.clumps.pictures import read_picture
+from workbench.clumps.pictures import Stretch, read_picture, suffix
 from workbench.clumps.tables import read_table
 from workbench.errors import WorkbenchError
 
@@ -68,15 +68,23 @@ class Folder:
         Folder with PNG, JPEG or FITS pictures, or one such file.
     labels
         COCO JSON, CSV or Parquet; its names are paths below `place`, or file names.
+    stretch
+        How FITS files become pictures.
     """
 
-    def __init__(self, place: Path | str, labels: Path | str | None = None) -> None:
+    def __init__(
+        self,
+        place: Path | str,
+        labels: Path | str | None = None,
+        stretch: Stretch | None = None,
+    ) -> None:
         root = Path(place)
         paths = folder.find_pictures(root)
         below = root if root.is_dir() else root.parent
         self._paths = {path.relative_to(below).as_posix(): path for path in paths}
         self._known = {truth.name: truth for truth in read_table(labels)} if labels else {}
         self.names: Sequence[str] = tuple(self._paths)
+        self.stretch = stretch or Stretch()
         self.open = lru_cache(maxsize=16)(self._open)
 
     def path(self, name: str) -> Path:
@@ -85,8 +93,30 @@ class Folder:
             raise WorkbenchError(f"no picture {name!r} among the {len(self.names)} of this folder")
         return self._paths[name]
 
+    def is_fits(self, name: str) -> bool:
+        """Return whether a galaxy's picture is made from linear planes, by `stretch`."""
+        return suffix(self.path(name)).startswith(".fit")
+
+    def restretch(self, stretch: Stretch, name: str) -> None:
+        """Take another stretch from here on, if `name` can be opened with it.
+
+        Raises
+        ------
+        WorkbenchError
+            It cannot: a band is not there. The stretch stays as it was.
+        """
+        before = self.stretch
+        self.stretch = stretch
+        self.open.cache_clear()
+        try:
+            self.open(name)
+        except WorkbenchError:
+            self.stretch = before
+            self.open.cache_clear()
+            raise
+
     def _open(self, name: str) -> Galaxy:
-        image, wcs = read_picture(self.path(name))
+        image, wcs = read_picture(self.path(name), self.stretch)
         height, width = image.shape[:2]
         truth = self.known(name) or annotation(name, (width, height))
         if (truth.width, truth.height) != (width, height):

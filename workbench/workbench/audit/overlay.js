@@ -22,6 +22,7 @@ function render({ model, el }) {
     clump: () => decide("label", { label: 1 }), odd: () => decide("label", { label: 2 }), add: () => addBox(pointer),
     delete: () => decide("delete"), undo: () => act({ kind: "undo" }), redo: () => act({ kind: "redo" }), fit,
     help: () => toggleHelp(), threshold: () => setThreshold(Number(panel.threshold.input.value)),
+    stretch: () => ask({ kind: "stretch", stretch: panel.fits.read() }),
     gamma: () => setGamma(Number(panel.gamma.input.value)),
   };
   const panel = makePanel(doIt);
@@ -87,6 +88,7 @@ function render({ model, el }) {
     panel.gamma.value.textContent = state.gamma.toFixed(1);
     const chosen = state.boxes.find((box) => box.id === state.selected);
     showFacts(panel.facts, chosen ? factsOf(chosen, scene) : [["", "none: press Tab, or click one"]]);
+    panel.fits.show(scene.stretch);
     showLegend(panel.legend, scene, { truth: scene.boxes.some((box) => box.source === "truth") });
     const enable = (name, on) => { panel.bar.querySelector(`[data-do=${name}]`).disabled = !on; };
     for (const name of ["accept", "reject", "clump", "odd", "delete"]) enable(name, chosen);
@@ -163,6 +165,7 @@ function render({ model, el }) {
     if (message.kind === "picture") {
       const bitmap = await createImageBitmap(new Blob([buffers[0]], { type: "image/png" }));
       pictures.set(message.name, bitmap);
+      root.dataset.pictures = Number(root.dataset.pictures || 0) + 1;
       if (state.scene && state.scene.name === message.name) {
         state.shown = brighten(bitmap, state.gamma);
         root.dataset.ready = message.name;

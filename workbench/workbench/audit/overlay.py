@@ -10,7 +10,9 @@ import anywidget
 import traitlets
 
 from workbench.audit.found import score_range
+from workbench.audit.library import Folder
 from workbench.audit.scene import encode, make_scene
+from workbench.clumps.pictures import Stretch
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class ClumpAudit(anywidget.AnyWidget):
             "act": self._act,
             "go": self._go,
             "finish": self._finish,
+            "stretch": self._stretch,
         }
         self.on_msg(self._handle)
 
@@ -109,6 +112,17 @@ class ClumpAudit(anywidget.AnyWidget):
         self._audit.act({"kind": "done"}, str(content["galaxy"]))
         self._open(1, content.get("ticket"))
 
+    def _stretch(self, content: Mapping[str, Any]) -> None:
+        library, name = self._audit.library, self._audit.current
+        if not isinstance(library, Folder):
+            return
+        library.restretch(checked_stretch(content["stretch"]), name)
+        self._pictures.clear()
+        self._sent.clear()
+        self._send_picture(name)
+        self._send_scene(name, content.get("ticket"))
+        self._send_neighbours()
+
     def _open(self, to: str | int, ticket: Any) -> None:
         audit = self._audit
         name = audit.neighbour(to) if isinstance(to, int) else to
@@ -119,8 +133,11 @@ class ClumpAudit(anywidget.AnyWidget):
         audit.go(name)
         self.current = name
         self._send_scene(name, ticket)
+        self._send_neighbours()
+
+    def _send_neighbours(self) -> None:
         for step in (1, -1, 2):
-            neighbour = audit.neighbour(step)
+            neighbour = self._audit.neighbour(step)
             if neighbour is not None:
                 self._send_ahead(neighbour)
 
@@ -151,3 +168,25 @@ class ClumpAudit(anywidget.AnyWidget):
 
 def _apart(sets: Mapping[str, Any]) -> dict[str, Any]:
     return {f"other {name}": found for name, found in sets.items()}
+
+
+def checked_stretch(content: Mapping[str, Any]) -> Stretch:
+    """Return the Lupton stretch that the browser asks for.
+
+    Raises
+    ------
+    WorkbenchError
+        A value is no number, a band is negative, or Q or the stretch is not positive.
+    """
+    try:
+        red, green, blue = (int(content[name]) for name in ("red", "green", "blue"))
+        softening = float(content["softening"])
+        width = None if content["stretch"] in (None, "") else float(content["stretch"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise WorkbenchError(f"stretch {dict(content)}: expected numbers ({error})") from error
+    if min(red, green, blue) < 0 or not softening > 0 or (width is not None and not width > 0):
+        raise WorkbenchError(
+            f"Q {softening:g}, stretch {width}, bands {red}, {green}, {blue}: "
+            "expected positive numbers and bands counted from 0"
+        )
+    return Stretch(red, green, blue, softening, width)

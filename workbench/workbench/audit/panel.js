@@ -74,6 +74,31 @@ function slider(label, attributes, oninput) {
   return { row: make("label", { class: "ca-slider" }, make("span", {}, label), input, value), input, value };
 }
 
+// How a FITS picture is made: Lupton's Q and stretch (empty: from the noise), and the planes to show.
+function stretchPanel(onchange) {
+  const field = (name, text, label, attributes) => {
+    const input = make("input", { type: "number", "data-stretch": name, "aria-label": label, title: label, onchange, ...attributes });
+    return [make("label", {}, text, input), input];
+  };
+  const fields = [
+    field("softening", "Q", "Lupton Q", { min: 0.1, step: 1 }),
+    field("stretch", "stretch", "Lupton stretch; empty: from the noise", { min: 0, step: "any", placeholder: "auto" }),
+    field("red", "red", "plane shown red, counted from 0", { min: 0, step: 1 }),
+    field("green", "green", "plane shown green", { min: 0, step: 1 }),
+    field("blue", "blue", "plane shown blue", { min: 0, step: 1 }),
+  ];
+  const row = make("div", { class: "ca-stretch", hidden: true }, ...fields.map(([label]) => label));
+  const inputs = fields.map(([, input]) => input);
+  return {
+    row,
+    read: () => Object.fromEntries(inputs.map((input) => [input.dataset.stretch, input.value === "" ? null : Number(input.value)])),
+    show: (stretch) => {
+      row.hidden = !stretch;
+      if (stretch) for (const input of inputs) if (input !== document.activeElement) input.value = stretch[input.dataset.stretch] ?? "";
+    },
+  };
+}
+
 function makePanel(doIt) {
   const bar = make("div", { class: "ca-bar", role: "toolbar", "aria-label": "audit" },
     button("◀", "previous galaxy (P)", doIt.previous, "previous"),
@@ -94,6 +119,7 @@ function makePanel(doIt) {
     button("?", "keys and mouse (?)", doIt.help, "help"));
   const threshold = slider("threshold", { class: "ca-threshold" }, doIt.threshold);
   const gamma = slider("brightness", { class: "ca-gamma", min: 0.4, max: 4, step: 0.1, value: 1 }, doIt.gamma);
+  const fits = stretchPanel(doIt.stretch);
   const title = make("div", { class: "ca-title" });
   const progress = make("div", { class: "ca-quiet" });
   const counts = make("div", { class: "ca-counts" });
@@ -101,10 +127,10 @@ function makePanel(doIt) {
   const cursor = make("div", { class: "ca-cursor" });
   const legend = make("div", { class: "ca-legend" });
   const status = make("div", { class: "ca-status", role: "status", "aria-live": "polite" });
-  const side = make("div", { class: "ca-side" }, title, progress, counts, threshold.row, gamma.row,
+  const side = make("div", { class: "ca-side" }, title, progress, counts, threshold.row, gamma.row, fits.row,
     make("div", { class: "ca-heading" }, "Selected box"), facts,
     make("div", { class: "ca-heading" }, "Pointer"), cursor, legend, status);
-  return { bar, side, threshold, gamma, title, progress, counts, facts, cursor, legend, status };
+  return { bar, side, threshold, gamma, fits, title, progress, counts, facts, cursor, legend, status };
 }
 
 function factsOf(box, scene) {

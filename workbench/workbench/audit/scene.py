@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from workbench.audit.agreement import pairs
 from workbench.audit.box import Source, Status
 from workbench.audit.found import detected_boxes
+from workbench.audit.library import Folder
 from workbench.clumps.extras import need
 from workbench.clumps.galaxy import BOX_SIDE_FWHM
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.audit.box import Box
+    from workbench.audit.library import Library
     from workbench.audit.replay import GalaxyState
     from workbench.audit.session import Audit
     from workbench.clumps.galaxy import Annotation
@@ -53,9 +56,17 @@ def make_scene(audit: Audit, name: str, state: GalaxyState | None = None) -> dic
         "redshift": truth.redshift,
         "sky": sky_frame(truth),
         "kpc": kpc_per_arcsec(truth.redshift),
+        "stretch": stretch_of(audit.library, name),
         "auditor": audit.auditor,
         "progress": str(audit.progress()),
     }
+
+
+def stretch_of(library: Library, name: str) -> dict[str, Any] | None:
+    """Return how a FITS picture is made, None for pictures that are made already."""
+    if not isinstance(library, Folder) or not library.is_fits(name):
+        return None
+    return asdict(library.stretch)
 
 
 def differences(
