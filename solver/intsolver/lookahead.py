@@ -15,13 +15,18 @@ if TYPE_CHECKING:
     from intsolver.lower import Low, Pool
     from intsolver.vector import Compiler, Env, Function
 
+# A long constraint with more open variables than this forbids little, and takes long to look at.
+_LONG, _OPEN = 30, 2
+
 Interval = Callable[["Env"], tuple[Any, Any]]
 
 
 def relaxed(pool: Pool, compiler: Compiler, node: Low, assigned: set[str]) -> Function | None:
     """Return a check that holds wherever the constraint can still hold, or None for no idea."""
     make = _CHECKS.get(node.kind)
-    return None if make is None else make(pool, compiler, node, assigned)
+    if make is None or (node.size > _LONG and len(node.names - assigned) > _OPEN):
+        return None
+    return make(pool, compiler, node, assigned)
 
 
 def _ordered(strict: bool) -> Callable[..., Function | None]:
@@ -130,6 +135,13 @@ _CHECKS: dict[str, Callable[..., Function | None]] = {
 
 def interval(compiler: Compiler, node: Low, assigned: set[str]) -> Interval:
     """Return the function of the least and greatest value with the open variables anywhere."""
+    made: Interval | None = compiler.intervals.get(id(node))
+    if made is None:
+        made = compiler.intervals[id(node)] = _interval(compiler, node, assigned)
+    return made
+
+
+def _interval(compiler: Compiler, node: Low, assigned: set[str]) -> Interval:
     if node.names <= assigned and (not node.partial or id(node) in compiler.slots):
         f = compiler(node)
 

@@ -38,6 +38,7 @@ class Low:
     peak: int  # the largest magnitude of its value and of what it is computed from
     partial: bool  # may be undefined somewhere
     logical: bool  # holds and, or, not, if: what stops where Python stops
+    size: int = 1  # nodes in it
 
     @property
     def constant(self) -> bool:
@@ -113,7 +114,8 @@ class Pool:
         if not partial and kind in _DIVISIONS:
             divisor = of[_DIVISIONS[kind]]
             partial = kind == "exact" or divisor.low <= 0 <= divisor.high
-        node = Low(kind, of, value, "", names, parameters, low, high, peak, partial, logical)
+        size = 1 + sum([x.size for x in of])
+        node = Low(kind, of, value, "", names, parameters, low, high, peak, partial, logical, size)
         self._made[key] = node
         return node
 

@@ -37,16 +37,23 @@ class Compiler:
 
     def __init__(self, pool: Pool, slots: Slots, earlier: Collection[str] = ()) -> None:
         self.pool, self.slots, self.earlier = pool, slots, frozenset(earlier)
+        self._made: dict[int, Function] = {}
+        self.intervals: dict[int, Any] = {}  # kept for `lookahead`
 
     def __call__(self, node: Low) -> Function:
         """Return the function of a node."""
         slot = self.slots.get(id(node))
         if slot is not None:
             return lambda env: env.columns[slot]
-        if node.kind == "constant":
-            value = node.value
-            return lambda env: value
-        return _COMPILE[node.kind](self, node)
+        made = self._made.get(id(node))
+        if made is None:
+            if node.kind == "constant":
+                value = node.value
+                made = lambda _env: value  # noqa: E731 - a def would be no clearer
+            else:
+                made = _COMPILE[node.kind](self, node)
+            self._made[id(node)] = made
+        return made
 
     def split(self, node: Low) -> tuple[Low, ...]:
         """Return the operands of a sum or product, those of earlier variables as one."""
