@@ -7,6 +7,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
+# The solvers to compare with have an environment of their own.
+BENCH  := .venv-bench
 # Where a GPU machine brings its own torch, the tests run with its Python and this path.
 SOURCE := solver:kernels:workbench
 
@@ -15,7 +17,7 @@ TESTS := $(BIN)/pytest -q -n 2 --dist loadgroup -m "not gpu and not timing" \
 	&& $(BIN)/pytest -q -m "timing and not gpu"
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint types test-gpu bench-solver bench-rnn fmt chromium clean
+.PHONY: help lab test lint types test-gpu bench-solver bench-rnn screenshot fmt chromium clean
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,12 +39,15 @@ test-gpu:  ## the tests that need a CUDA device
 	@if [ -x $(BIN)/pytest ]; then $(BIN)/pytest -m gpu $(ARGS); \
 	else PYTHONPATH=$(SOURCE) $(PYTHON) -m pytest -m gpu $(ARGS) tests/rnnkernels; fi
 
-bench-solver: $(READY)  ## the solver against four others, over every problem file
-	@$(BIN)/python solver/benchmarks/bench_solver.py $(ARGS)
+bench-solver: $(BENCH)/.ready  ## the solver against four others (ARGS="--quick --only hotspot")
+	@PYTHONPATH=solver $(BENCH)/bin/python solver/benchmarks/bench_solver.py $(ARGS)
 
 bench-rnn:  ## the RNN kernels against cuDNN and PyTorch, on a CUDA device
 	@if [ -x $(BIN)/python ]; then $(BIN)/python kernels/benchmarks/bench_rnn.py $(ARGS); \
 	else PYTHONPATH=$(SOURCE) $(PYTHON) kernels/benchmarks/bench_rnn.py $(ARGS); fi
+
+screenshot: $(READY) chromium  ## take the README's picture anew
+	@SCREENSHOTS=docs/images $(BIN)/pytest -q tests/browser/test_explorer_journey.py -k "explorer and Light"
 
 fmt: $(READY)  ## format and mend what can be mended by itself
 	@$(BIN)/ruff format .
@@ -57,9 +62,16 @@ $(READY): pyproject.toml constraints.txt
 	@$(PIP) install -q -c constraints.txt -e ".[all]"
 	@touch $@
 
+$(BENCH)/.ready: solver/benchmarks/requirements.txt
+	@sh .ci/check-python "$(PYTHON)"
+	@[ -x $(BENCH)/bin/python ] || "$(PYTHON)" -m venv $(BENCH)
+	@echo "installing the solvers to compare with: a minute the first time"
+	@$(BENCH)/bin/python -m pip --disable-pip-version-check install -q -r $<
+	@touch $@
+
 # A browser for the tests: one that is here, else the distribution's, else Playwright's own.
 chromium: $(READY)
 	@sh .ci/find-chromium "$(BIN)"
 
 clean:  ## remove the environment and every cache
-	rm -rf $(VENV) .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) $(BENCH) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -203,7 +203,7 @@ def test_kernel_tuner_and_own_files_are_opened_by_path_and_by_content(tmp_path: 
         (b"{", r"bad\.json is not JSON"),
         (b"[1]", r"bad\.json: expected a JSON object, got list"),
         (b"{}", r"bad\.json: no variables"),
-        (b'{"variables": [{"name": "x", "domain": []}], "constraints": []}', "empty domain"),
+        (b'{"variables": [{"name": "x", "domain": []}], "constraints": []}', "domain is empty"),
         (
             b'{"variables": [{"name": "x", "domain": [1]}], "constraints": ["x < yy"]}',
             "yy",

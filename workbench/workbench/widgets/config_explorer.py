@@ -50,7 +50,7 @@ class ConfigExplorer(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no t
         limits: Sequence[Range] = (),
         objective: str | None = None,
         sense: Sense = "max",
-        max_drawn: int = 2_000,
+        max_drawn: int = 1_000,
     ) -> None:
         self._max_drawn = max_drawn
         self._version = 0

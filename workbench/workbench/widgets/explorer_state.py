@@ -180,14 +180,14 @@ class ExplorerState:
         node = self.problem.inlined(self.problem.parse(self.objective).node)
         read = names_of(node)
         columns = [i for i, axis in enumerate(self.axes) if axis.name in read]
-        distinct, where = np.unique(rows[:, columns], axis=0, return_inverse=True)
+        distinct, where = _distinct(rows[:, columns])
         names = [self.axes[i].name for i in columns]
         found = [
             evaluate(node, {**self.limits, **dict(zip(names, row, strict=True))})
             for row in distinct.tolist()
         ]
         values = np.array([np.nan if value is None else float(value) for value in found])
-        return values[where.reshape(-1)]
+        return values[where]
 
     def about(self) -> dict[str, object]:
         """Return what a file of configurations says about where they come from."""
@@ -203,6 +203,19 @@ class ExplorerState:
 def brush_name(variable: str) -> str:
     """Return the name of the constraint that a brush on a variable is."""
     return f"brush on {variable}"
+
+
+def _distinct(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Return the distinct rows, and for each row its place among them, as `np.unique` by rows.
+
+    Rows become single numbers, column by column, which is several times faster.
+    """
+    key = np.zeros(len(rows), dtype=np.intp)
+    for column in rows.T:
+        values, rank = np.unique(column, return_inverse=True)
+        key = np.unique(key * len(values) + rank, return_inverse=True)[1]
+    first = np.unique(key, return_index=True)[1]
+    return rows[first], key
 
 
 def _axes(problem: Problem) -> tuple[Axis, ...]:

@@ -1,7 +1,7 @@
 """The two views with JavaScript of their own: parallel coordinates, and a table with a pick.
 
 A WebGL plot (plotly's parcoords) took 1.1 s to redraw 2,000 lines on two cores without a GPU;
-this canvas takes about 20 ms, so a held arrow key stays fluent.
+this canvas takes about 20 ms for them, so a held arrow key stays fluent.
 """
 
 from __future__ import annotations
