@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Domains = dict[str, "NDArray[Any]"]
+INT64 = 1 << 62
 
 
 def narrowed(constraints: Iterable[Low], domains: Domains) -> bool:
@@ -24,7 +25,9 @@ def narrowed(constraints: Iterable[Low], domains: Domains) -> bool:
     before = sum(domain.size for domain in domains.values())
     for node in constraints:
         rule = _RULES.get(node.kind)
-        if rule is not None and not node.parameters and not node.partial and len(node.names) > 1:
+        if rule is None or node.parameters or node.partial or node.peak >= INT64:
+            continue
+        if len(node.names) > 1:
             rule(node, domains)
     return sum(domain.size for domain in domains.values()) < before
 
@@ -57,7 +60,10 @@ def _dividing(product: Low, number: int, domains: Domains) -> None:
     for name in _variables(product):
         values = domains[name]
         if values.size > 1 and values.dtype != object:
-            kept = number % (values * constant) == 0
+            parts = values * constant
+            kept = parts != 0  # what divides a number is not 0, and 0 is no factor of one
+            np.remainder(number, parts, out=parts, where=kept)
+            kept &= parts == 0
             if not kept.all():
                 domains[name] = values[kept]
 
