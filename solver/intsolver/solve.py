@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from intsolver.chain import INT64, Chain, build, expand
-from intsolver.errors import TooManySolutions
-from intsolver.expr import Expr
-from intsolver.lower import NOTHING, PARAMETER, Low, Pool, conjuncts, tighten
+from intsolver.evaluate import substitute
+from intsolver.expr import Constant, Expr
+from intsolver.lower import PARAMETER, Low, Pool, conjuncts, tighten
 from intsolver.narrow import narrowed
 from intsolver.order import arrange
 from intsolver.solutions import Diagram, Grid, Solutions, Table
@@ -18,11 +18,13 @@ from intsolver.vector import Compiler, Env
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from intsolver.solutions import Part
     from intsolver.system import System
     from intsolver.vector import Function
-    from numpy.typing import NDArray
 
+_OBJECTIVES = 32  # chains kept for objectives
 _SMALL = 30_000  # below that many assignments looking ahead costs more than it saves
 
 
@@ -254,7 +256,8 @@ class _Plan:
     ) -> list[tuple[int, dict[str, int]]]:
         if top <= 0 or not self._open(parameters, pinned):
             return []
-        node, chain, others = self._objective(objective, parameters)
+        numbers = {name: Constant(value) for name, value in parameters.items()}
+        node, chain, others = self._objective(substitute(objective, numbers), parameters)
         if chain is None:
             return self._any_best(node, parameters, pinned, top)
         layers, columns, states = chain.run(parameters, pinned, max_rows)
@@ -316,6 +319,8 @@ class _Plan:
                 chain = self._chain(names, constraints, parameters, node)
                 others = tuple(c for c in self.chains if not node.names & set(c.order))
                 known = node, chain, others
+            if len(self._objectives) > _OBJECTIVES:
+                self._objectives.clear()
             self._objectives[objective] = known
         return known
 
@@ -355,7 +360,7 @@ class _Check:
         for p in plan.system.parameters:
             slots[id(pool.name(p))] = len(base)
             base.append(self.parameters[p])
-        compiler = Compiler(pool, slots)
+        compiler = Compiler(pool, slots, wide=wide)
         for node in plan.constraints:
             env = Env(base)
             verdict = compiler(node)(env)
@@ -411,7 +416,7 @@ def components(
 
 def search(chain: Chain, parameters: Mapping[str, int], pinned: Mapping[str, int], n: int) -> Table:
     """Return the first `n` rows of a chain, depth first in blocks that grow."""
-    env = chain.env(parameters)
+    env = chain.env(parameters, {p: (parameters[p], parameters[p]) for p in chain.soft})
     picks = [chain.picks(level, pinned) for level in chain.levels]
     depth_all = len(chain.levels)
     start = np.zeros((0, 1), np.intp)
@@ -425,7 +430,9 @@ def search(chain: Chain, parameters: Mapping[str, int], pinned: Mapping[str, int
             stack.append((depth, [c[block:] for c in columns], values[:, block:]))
             columns, values, states = [c[:block] for c in columns], values[:, :block], block
         level = chain.levels[depth]
-        source, value, after = expand(level, env, columns, states, picks[depth], 1 << 40)
+        source, value, after = expand(
+            level, env, columns, states, picks[depth], 1 << 40, exact=True
+        )
         if not source.size:
             block = min(block * 2, 1 << 14)  # in vain: look at more at once
             continue

@@ -21,11 +21,14 @@ Slots = Mapping[int, int]  # from the id of a node to a slot
 class Env:
     """Columns by slot, and where something was undefined (None: nowhere so far)."""
 
-    __slots__ = ("bad", "columns")
+    __slots__ = ("bad", "columns", "reach")
 
-    def __init__(self, columns: list[Column]) -> None:
+    def __init__(
+        self, columns: list[Column], reach: Mapping[str, tuple[int, int]] | None = None
+    ) -> None:
         self.columns = columns
         self.bad: Column = None
+        self.reach = reach or {}  # of parameters that are looked at as intervals
 
     def mark(self, where: Column) -> None:
         """Note where something is undefined."""
@@ -33,10 +36,23 @@ class Env:
 
 
 class Compiler:
-    """Compiles nodes against the slots that hold values; `earlier` are variables folded in those."""
+    """Compiles nodes against the slots that hold values; `earlier` are variables folded in those.
 
-    def __init__(self, pool: Pool, slots: Slots, earlier: Collection[str] = ()) -> None:
+    `wide` columns are Python integers throughout, for what may pass 64 bits.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        slots: Slots,
+        earlier: Collection[str] = (),
+        *,
+        wide: bool = False,
+        soft: frozenset[str] = frozenset(),
+    ) -> None:
         self.pool, self.slots, self.earlier = pool, slots, frozenset(earlier)
+        self.soft = soft  # parameters that are intervals to `lookahead`
+        self.kind: Any = object if wide else np.int64
         self._made: dict[int, Function] = {}
         self.intervals: dict[int, Any] = {}  # kept for `lookahead`
 
@@ -59,13 +75,16 @@ class Compiler:
         """Return the operands of a sum or product, those of earlier variables as one."""
         if not self.earlier or len(node.of) < 2:
             return node.of
-        done = [x for x in node.of if x.names and x.names <= self.earlier]
+        done = [x for x in node.of if self._earlier(x)]
         if len(done) < 2:
             return node.of
         part = self.pool.make(node.kind, tuple(done)) if len(done) < len(node.of) else node
         if id(part) not in self.slots:
             return node.of
-        return (part, *[x for x in node.of if not (x.names and x.names <= self.earlier)])
+        return (part, *[x for x in node.of if not self._earlier(x)])
+
+    def _earlier(self, node: Low) -> bool:
+        return bool(node.names) and node.names <= self.earlier and not node.parameters
 
 
 def _sum(c: Compiler, node: Low) -> Function:
@@ -236,11 +255,13 @@ def _different(c: Compiler, node: Low) -> Function:
 
 
 def _count(c: Compiler, node: Low) -> Function:
-    of = c(node.of[0])
+    of, kind = c(node.of[0]), c.kind
 
     def count(env: Env) -> Column:
         value = of(env)
-        return int(value) if isinstance(value, bool | np.bool_) else value.astype(np.int64)
+        if isinstance(value, bool | np.bool_):
+            return int(value)
+        return value.astype(np.int64).astype(kind, copy=False)
 
     return count
 
@@ -296,6 +317,7 @@ def _truth(value: Column) -> Column:
 
 def _if(c: Compiler, node: Low) -> Function:
     condition, yes, no = (c(x) for x in node.of)
+    kind = c.kind
 
     def choose(env: Env) -> Column:
         chosen = _truth(condition(env))
@@ -310,7 +332,7 @@ def _if(c: Compiler, node: Low) -> Function:
                 env.mark(bad & where)
         if isinstance(chosen, bool):
             return a if chosen else b
-        return np.where(chosen, a, b)
+        return np.where(chosen, np.asarray(a, kind), np.asarray(b, kind))
 
     return choose
 
