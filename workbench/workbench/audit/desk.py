@@ -10,7 +10,7 @@ from workbench.audit.gallery import AuditGallery
 from workbench.audit.overlay import ClumpAudit
 
 if TYPE_CHECKING:
-    from workbench.audit.session import Audit
+    from workbench.audit.session import Session
 
 
 class AuditDesk(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets publishes no types
@@ -22,7 +22,7 @@ class AuditDesk(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets publishes 
         The two widgets.
     """
 
-    def __init__(self, audit: Audit, *, threshold: float | None = None) -> None:
+    def __init__(self, audit: Session, *, threshold: float | None = None) -> None:
         self.overlay = ClumpAudit(audit, threshold=threshold)
         self.gallery = AuditGallery(audit, self.overlay.show)
         super().__init__([self.gallery, self.overlay])

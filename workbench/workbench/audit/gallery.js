@@ -94,7 +94,9 @@ function render({ model, el }) {
       page.current = message.current;
       if (k >= 0) page.items[k] = message.item;
       tell();
-      for (const index of new Set([before, k, place(page.current)])) if (index >= 0) drawItem(index);
+      const now = place(page.current);
+      for (const index of new Set([before, k, now])) if (index >= 0) drawItem(index);
+      if (now >= 0 && now !== before) choose(now, false); // the gallery follows the overlay
     }
     if (message.kind !== "page") return;
     const came = performance.now();

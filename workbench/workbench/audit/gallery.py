@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from workbench.audit.session import Audit
+    from workbench.audit.session import Session
 
 _HERE = Path(__file__).parent
 PAGE = 1000
@@ -48,7 +48,7 @@ class AuditGallery(anywidget.AnyWidget):
     page = traitlets.Int(0).tag(sync=True)
     height = traitlets.Int(300).tag(sync=True)
 
-    def __init__(self, audit: Audit, on_open: Callable[[str], None]) -> None:
+    def __init__(self, audit: Session, on_open: Callable[[str], None]) -> None:
         super().__init__(orders=[[name, text] for name, (text, _) in ORDERS.items()])
         self._audit = audit
         self._on_open = on_open

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from workbench.audit.atomic import whole_file
-from workbench.audit.session import Audit
+from workbench.audit.results import Audit
 from workbench.errors import WorkbenchError
 from workbench.lab import start_lab
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from workbench.audit.replay import GalaxyState
-    from workbench.audit.session import Audit
+    from workbench.audit.session import Session
 
 _HERE = Path(__file__).parent
 _KEPT_PICTURES = 12  # about 0.3 MB each
@@ -54,7 +54,7 @@ class ClumpAudit(anywidget.AnyWidget):
     current = traitlets.Unicode().tag(sync=True)
     height = traitlets.Int(560).tag(sync=True)
 
-    def __init__(self, audit: Audit, *, threshold: float | None = None) -> None:
+    def __init__(self, audit: Session, *, threshold: float | None = None) -> None:
         low, high = score_range({**audit.detections, **_apart(audit.other)})
         super().__init__(
             threshold=low if threshold is None else threshold,

@@ -115,30 +115,48 @@ def _apertures(
     away = clean[~host & ~bad]
     per_pixel = noise(away) if away.size else noise(clean)
     radius = APERTURE * psf_fwhm
-    covers = [_cover(aperture, centre, radius, plane.shape) for centre in centres]
     flux, error = np.full(len(centres), np.nan), np.full(len(centres), np.nan)
     for k, centre in enumerate(centres):
-        others = np.any([cover for j, cover in enumerate(covers) if j != k] or [bad], axis=0)
-        ring = aperture.CircularAnnulus(centre, *(part * psf_fwhm for part in ANNULUS))
-        cutout = ring.to_mask(method="center")
-        weights = cutout.to_image(plane.shape)
-        around = clean[(weights > 0) & ~others & ~bad] if weights is not None else np.empty(0)
-        inside = aperture.CircularAperture(centre, radius).to_mask(method="exact")
-        weight = inside.to_image(plane.shape)
-        if len(around) < FEWEST or weight is None or not _within(centre, plane.shape):
+        if not _within(centre, plane.shape):
             continue
-        under = float(np.median(around))
-        area = float(weight[~bad].sum())
-        flux[k] = float((weight * clean)[~bad].sum()) - under * area
-        # Noise of the pixels, and that of the median under them (pi/2 that of a mean's variance).
-        variance = (weight[~bad] ** 2).sum() + area**2 * np.pi / 2 / len(around)
-        error[k] = per_pixel * float(np.sqrt(variance))
+        window, corner = _window(centre, ANNULUS[1] * psf_fwhm + 2, plane.shape)
+        part, hole = clean[window], bad[window]
+        near = np.hypot(*(centres - centre).T) < (ANNULUS[1] + APERTURE) * psf_fwhm + 2
+        near[k] = False
+        others = [_cover(aperture, other - corner, radius, part.shape) for other in centres[near]]
+        ring = aperture.CircularAnnulus(centre - corner, *(r * psf_fwhm for r in ANNULUS))
+        around = _image(ring.to_mask(method="center"), part.shape) > 0
+        around &= ~np.any([*others, hole], axis=0)
+        weight = _image(
+            aperture.CircularAperture(centre - corner, radius).to_mask(method="exact"), part.shape
+        )
+        weight[hole] = 0.0
+        number = int(around.sum())
+        if number < FEWEST:
+            continue
+        area = float(weight.sum())
+        flux[k] = float((weight * part).sum()) - float(np.median(part[around])) * area
+        # Noise of the pixels, and that of the median under them (pi/2 of a mean's variance).
+        error[k] = per_pixel * float(np.sqrt((weight**2).sum() + area**2 * np.pi / 2 / number))
     return flux, error
 
 
+def _window(
+    centre: NDArray[np.float64], reach: float, shape: tuple[int, ...]
+) -> tuple[tuple[slice, slice], NDArray[np.float64]]:
+    """Return the part of a picture within `reach` of `centre`, and the x, y of its corner."""
+    low = np.maximum(np.floor(centre - reach), 0).astype(int)
+    high = np.minimum(np.ceil(centre + reach) + 1, [shape[1], shape[0]]).astype(int)
+    return (slice(low[1], high[1]), slice(low[0], high[0])), low.astype(float)
+
+
+def _image(mask: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    image = mask.to_image(shape)
+    return np.zeros(shape) if image is None else np.asarray(image, np.float64)
+
+
 def _cover(aperture: Any, centre: Any, radius: float, shape: Any) -> NDArray[np.bool_]:
-    image = aperture.CircularAperture(centre, radius).to_mask(method="center").to_image(shape)
-    return np.zeros(shape, np.bool_) if image is None else np.asarray(image > 0)
+    return _image(aperture.CircularAperture(centre, radius).to_mask(method="center"), shape) > 0
 
 
 def _within(centre: NDArray[np.float64], shape: tuple[int, ...]) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from workbench.audit.session import Audit
+    from workbench.audit.session import Session
 
 # Name of the order, what it means, and whether the largest come first.
 ORDERS: dict[str, tuple[str, bool]] = {
@@ -31,7 +31,7 @@ ORDERS: dict[str, tuple[str, bool]] = {
 }
 
 
-def ranked(audit: Audit, condition: str = "", order: str = "order") -> tuple[str, ...]:
+def ranked(audit: Session, condition: str = "", order: str = "order") -> tuple[str, ...]:
     """Return the names of the galaxies that fulfil `condition`, in an order of `ORDERS`.
 
     Only the columns that are asked for are worked out.
@@ -55,8 +55,8 @@ def ranked(audit: Audit, condition: str = "", order: str = "order") -> tuple[str
 class Columns(dict[str, "NDArray[Any]"]):
     """The columns by name, each (N,) over the galaxies, worked out when first read."""
 
-    def __init__(self, audit: Audit) -> None:
-        self._makers: dict[str, Callable[[Audit], NDArray[Any]]] = {
+    def __init__(self, audit: Session) -> None:
+        self._makers: dict[str, Callable[[Session], NDArray[Any]]] = {
             "order": lambda audit: np.arange(len(audit.library.names)),
             "name": lambda audit: np.array(audit.library.names),
             "boxes": lambda audit: np.array([len(s) for s in _scores(audit)]),
@@ -80,18 +80,18 @@ class Columns(dict[str, "NDArray[Any]"]):
         return super().__getitem__(name)
 
 
-def _scores(audit: Audit) -> list[NDArray[np.float64]]:
+def _scores(audit: Session) -> list[NDArray[np.float64]]:
     empty = np.empty(0)
     found = (audit.detections.get(name) for name in audit.library.names)
     return [empty if one is None else one.scores for one in found]
 
 
-def _catalogued(audit: Audit) -> NDArray[np.int64]:
+def _catalogued(audit: Session) -> NDArray[np.int64]:
     known = (audit.library.known(name) for name in audit.library.names)
     return np.array([0 if truth is None else len(truth) for truth in known], np.int64)
 
 
-def uncertainty(audit: Audit) -> NDArray[np.float64]:
+def uncertainty(audit: Session) -> NDArray[np.float64]:
     """Return for each galaxy the sum of the binary entropies of its scores, in bits.
 
     Scores beyond [0, 1], such as significances, are first mapped by a logistic function to
@@ -113,7 +113,7 @@ def _entropy(p: NDArray[np.float64]) -> float:
     return float(bits.sum())
 
 
-def disagreement(audit: Audit) -> NDArray[np.float64]:
+def disagreement(audit: Session) -> NDArray[np.float64]:
     """Return for each galaxy how many boxes are in one set alone.
 
     The sets are the detections and the other detections, or the catalogue where there are none.
@@ -121,7 +121,7 @@ def disagreement(audit: Audit) -> NDArray[np.float64]:
     return np.array([_lone(audit, name) for name in audit.library.names], np.float64)
 
 
-def _lone(audit: Audit, name: str) -> int:
+def _lone(audit: Session, name: str) -> int:
     truth = audit.library.known(name)
     found = detected_boxes(audit.detections.get(name))
     against = detected_boxes(audit.other.get(name)) if audit.other else true_boxes(truth)
@@ -129,7 +129,7 @@ def _lone(audit: Audit, name: str) -> int:
     return len(found) + len(against) - 2 * same
 
 
-def brightest(audit: Audit) -> NDArray[np.float64]:
+def brightest(audit: Session) -> NDArray[np.float64]:
     """Return the greatest known flux ratio of each galaxy, NaN where none is known."""
     found = []
     for name in audit.library.names:
@@ -139,7 +139,7 @@ def brightest(audit: Audit) -> NDArray[np.float64]:
     return np.array(found)
 
 
-def _decided(audit: Audit, status: Status) -> NDArray[np.int64]:
+def _decided(audit: Session, status: Status) -> NDArray[np.int64]:
     counts = dict.fromkeys(audit.library.names, 0)
     for name in audit.journal.galaxies(audit.auditor):
         if name in counts:

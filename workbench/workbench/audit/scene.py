@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from workbench.audit.box import Box
     from workbench.audit.library import Library
     from workbench.audit.replay import GalaxyState
-    from workbench.audit.session import Audit
+    from workbench.audit.session import Session
     from workbench.clumps.galaxy import Annotation
 
 # Where the PSF is unknown: the median box of the Clump Scout labels.
 DEFAULT_SIDE = 16.6  # pixels
 
 
-def make_scene(audit: Audit, name: str, state: GalaxyState | None = None) -> dict[str, Any]:
+def make_scene(audit: Session, name: str, state: GalaxyState | None = None) -> dict[str, Any]:
     """Return all that the overlay draws of a galaxy but its pixels."""
     truth = audit.library.open(name).truth
     now = state or audit.state(name)
