@@ -407,6 +407,7 @@ WHEEL = """async () => {
 }"""
 
 
+@pytest.mark.timing
 def test_it_is_quick_with_200_boxes_and_fits_pictures(
     page: Page, audit_lab: Lab, crowded: Path
 ) -> None:

@@ -177,10 +177,11 @@ class Hundred:
         return None
 
 
+@pytest.mark.timing
 def test_a_hundred_thousand_galaxies_are_filtered_without_opening_one(tmp_path: Path) -> None:
     one = detections([[10, 10, 20, 20], [40, 40, 50, 50]], [0.3, 0.7])
     found = dict.fromkeys(Hundred.names[::2], one)
     with Audit(Hundred(), found, journal=tmp_path / "a.sqlite", auditor="ada") as desk:
         began = time.perf_counter()
         assert len(ranked(desk, "boxes == 2 and not done", "uncertainty")) == 50_000
-        assert time.perf_counter() - began < 15.0  # 1.3 s on two cores
+        assert time.perf_counter() - began < 5.0  # 1.3 s on two busy cores

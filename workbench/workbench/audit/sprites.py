@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SIDE = 72  # pixels of a thumbnail
 COLUMNS = 40  # of the sprite
 _KEPT = 20_000  # thumbnails in memory, 310 MB at most
+_KEPT_SHEETS = 8  # about 1 MB each
 _QUICK = {".jpg", ".jpeg", ".png"}
 _GREY = 40  # where a picture cannot be read
 
@@ -34,10 +35,19 @@ class Sprites:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._lock = threading.Lock()
+        self._sheets: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
         self._kept: OrderedDict[str, tuple[NDArray[np.uint8], tuple[int, int]]] = OrderedDict()
 
     def sprite(self, names: Sequence[str]) -> bytes:
         """Return a JPEG of the thumbnails, `COLUMNS` in a row, `SIDE` pixels each."""
+        key = tuple(names)
+        if key not in self._sheets:
+            self._sheets[key] = self._draw(key)
+            if len(self._sheets) > _KEPT_SHEETS:
+                self._sheets.popitem(last=False)
+        return self._sheets[key]
+
+    def _draw(self, names: Sequence[str]) -> bytes:
         rows = max(1, -(-len(names) // COLUMNS))
         sheet = np.zeros((rows * SIDE, COLUMNS * SIDE, 3), np.uint8)
         for number, name in enumerate(names):
