@@ -62,13 +62,18 @@ def by_galaxy(labels: pd.DataFrame) -> dict[str, Annotation]:
 
     The table's boxes count from the picture's edge; pixel centres are half a pixel less.
     """
+    every = labels[["x1", "y1", "x2", "y2"]].to_numpy(float) - 0.5
+    label = labels["label"].to_numpy()
+    # Grouped by numpy: pandas' groups of 20,000 galaxies took ten times longer.
+    codes, names = need("pandas").factorize(labels["local_id"])
+    order = np.argsort(codes, kind="stable")
+    order = order[codes[order] >= 0]  # rows without a local_id belong to no picture
+    parts = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(order) else []
     made = {}
-    for name, rows in labels.groupby("local_id", sort=False):
-        boxes = rows[["x1", "y1", "x2", "y2"]].to_numpy(float) - 0.5
+    for name, rows in zip(names, parts, strict=True):
+        boxes = every[rows]
         psf = float(np.median(boxes[:, 2] - boxes[:, 0])) / BOX_SIDE_FWHM
-        made[str(name)] = annotation(
-            str(name), (FRAME, FRAME), boxes, rows["label"].to_numpy(), psf_fwhm=psf
-        )
+        made[str(name)] = annotation(str(name), (FRAME, FRAME), boxes, label[rows], psf_fwhm=psf)
     return made
 
 

@@ -6,6 +6,7 @@ the same stretch gives the picture again. Pixels that no clump reaches keep thei
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +26,11 @@ from workbench.clumps.scene import (
     U,
     colours_to_flux,
 )
+from workbench.clumps.simulate import simulate
 from workbench.clumps.stretch import STRIPE82, Style
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike, NDArray
 
 # A clump nearer to the centre than this is taken for the bulge by catalogues.
@@ -187,6 +187,23 @@ def places(
     return np.array(found).reshape(-1, 2)
 
 
+@dataclass(frozen=True)
+class SimulatedHosts(Sequence[Galaxy]):
+    """Simulated galaxies as hosts, made when asked for. Attributes: `seed` and `number`."""
+
+    seed: int
+    number: int = 100_000
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return host number `index`."""
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(self.number))]
+        return simulate(self.seed, index)
+
+
 @dataclass(frozen=True, eq=False)
 class Injected:
     """Source: galaxy `index` of sample `seed`, a host of `hosts` with clumps of its own drawn in.
@@ -195,12 +212,14 @@ class Injected:
     labels, as in any survey. Attributes: `hosts`, pictures with known PSF, and their `style`.
     """
 
-    hosts: tuple[Galaxy, ...]
+    hosts: Sequence[Galaxy]
     style: Style = STRIPE82
 
     def __repr__(self) -> str:
         """Name the hosts: they are part of the key of a cache."""
-        return f"Injected({[host.truth.name for host in self.hosts]}, {self.style})"
+        lazy = isinstance(self.hosts, SimulatedHosts)
+        names = repr(self.hosts) if lazy else [host.truth.name for host in self.hosts]
+        return f"Injected({names}, {self.style})"
 
     def __call__(self, seed: int, index: int) -> Galaxy:
         """Return galaxy number `index`.

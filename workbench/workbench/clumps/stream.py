@@ -61,10 +61,10 @@ def stream(
     """
     if number < 0 or start < 0 or seed < 0:
         raise WorkbenchError(f"expected numbers >= 0, got number={number} start={start} {seed=}")
-    first, last = start // BLOCK, -(-(start + number) // BLOCK)
+    wanted = range(start, start + number)
     place = None if cache is None else _place(Path(cache), source, seed, version)
-    for index, galaxy in _numbered(source, seed, range(first, last), place, _count(workers)):
-        if start <= index < start + number:
+    for index, galaxy in _numbered(source, seed, wanted, place, _count(workers)):
+        if index in wanted:
             yield galaxy
 
 
@@ -81,36 +81,42 @@ def _place(cache: Path, source: Source, seed: int, version: str) -> Path:
 
 
 def _numbered(
-    source: Source, seed: int, blocks: range, place: Path | None, workers: int
+    source: Source, seed: int, wanted: range, place: Path | None, workers: int
 ) -> Iterator[tuple[int, Galaxy]]:
+    blocks = range(wanted.start // BLOCK, -(-wanted.stop // BLOCK)) if wanted else range(0)
     if workers == 1 or len(blocks) <= 1:
         for block in blocks:
-            yield from enumerate(_block(source, seed, block, place), block * BLOCK)
+            yield from _block(source, seed, block, wanted, place)
         return
     spawn = multiprocessing.get_context("spawn")  # fork is unsafe beside threads
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
-        waiting: deque[tuple[int, Future[list[Galaxy]]]] = deque()
+        waiting: deque[Future[list[tuple[int, Galaxy]]]] = deque()
         ahead = iter(blocks)
         try:
             while True:
                 for block in itertools.islice(ahead, 2 * workers - len(waiting)):
-                    waiting.append((block, pool.submit(_block, source, seed, block, place)))
+                    waiting.append(pool.submit(_block, source, seed, block, wanted, place))
                 if not waiting:
                     return
-                done, result = waiting.popleft()
-                yield from enumerate(result.result(), done * BLOCK)
+                yield from waiting.popleft().result()
         finally:  # a reader that stops early
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _block(source: Source, seed: int, block: int, place: Path | None) -> list[Galaxy]:
-    path = None if place is None else place / f"block-{block:06d}.npz"
-    if path is not None and (cached := _load(path)) is not None:
-        return cached
-    galaxies = [source(seed, index) for index in range(block * BLOCK, (block + 1) * BLOCK)]
-    if path is not None:
+def _block(
+    source: Source, seed: int, block: int, wanted: range, place: Path | None
+) -> list[tuple[int, Galaxy]]:
+    """Return the galaxies of one block with their numbers: the whole block where it is cached."""
+    whole = range(block * BLOCK, (block + 1) * BLOCK)
+    if place is None:
+        only = range(max(whole.start, wanted.start), min(whole.stop, wanted.stop))
+        return [(index, source(seed, index)) for index in only]
+    path = place / f"block-{block:06d}.npz"
+    galaxies = _load(path)
+    if galaxies is None:
+        galaxies = [source(seed, index) for index in whole]
         _save(path, galaxies)
-    return galaxies
+    return list(zip(whole, galaxies, strict=True))
 
 
 def _save(path: Path, galaxies: list[Galaxy]) -> None:

@@ -39,10 +39,11 @@ class Style:
         """Return (H, W, 3) in [0, 1], in steps of 1/255, of linear bands (H, W, 3) i, r, g."""
         bands = np.asarray(irg) * np.array(self.weights)
         lupton = need("astropy.visualization").make_lupton_rgb
-        shown = lupton(
-            *np.moveaxis(bands, -1, 0), minimum=-self.offset, stretch=self.stretch,
-            Q=self.softening, output_dtype=np.float64,
-        )  # fmt: skip
+        with np.errstate(invalid="ignore"):  # 0 / 0 where all bands are at the minimum: black
+            shown = np.nan_to_num(lupton(
+                *np.moveaxis(bands, -1, 0), minimum=-self.offset, stretch=self.stretch,
+                Q=self.softening, output_dtype=np.float64,
+            ))  # fmt: skip
         # Rounded here: astropy's own 8 bits are cut off, half a step too dark on average.
         picture: NDArray[np.float32] = (shown * 255).round().astype(np.float32) / np.float32(255)
         return picture

@@ -1,0 +1,151 @@
+"""Detections of many pictures as one table."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.clumps.extras import need
+from workbench.clumps.galaxy import Galaxy
+from workbench.clumps.matching import Detections
+from workbench.clumps.postprocess import merge, on_host, segmentation_mask
+from workbench.clumps.tables import load_frame
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import pandas as pd
+
+    from workbench.clumps.galaxy import Annotation
+    from workbench.clumps.pictures import Report
+
+COLUMNS = ("file", "x1", "y1", "x2", "y2", "score", "label", "ra", "dec")
+BATCH = 16  # pictures: more gain nothing on a CPU and fit every GPU
+
+
+def run_detector(
+    weights: Path | str,
+    galaxies: Iterable[Galaxy],
+    *,
+    psf_fwhm: float | None = None,
+    host_only: bool = False,
+    merged: bool = False,
+    device: str | None = None,
+    report: Report | None = None,
+) -> Iterator[tuple[Galaxy, Detections]]:
+    """Yield each picture with what is found in it, in its own pixels.
+
+    Parameters
+    ----------
+    weights
+        A detector's safetensors file.
+    psf_fwhm
+        Pixels, for pictures whose own is unknown.
+    host_only, merged
+        Keep what lies on the host's segment; join detections within one PSF FWHM.
+    device
+        torch's; by default a GPU where there is one.
+    report
+        Receives pictures without PSF; without a report they are an error.
+    """
+    torch = need("torch")
+    from workbench.clumps.detector import detect  # noqa: PLC0415 - torch takes seconds
+    from workbench.clumps.weights import load_detector  # noqa: PLC0415
+
+    model, config, _ = load_detector(weights)
+    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    known = _with_psf(galaxies, psf_fwhm, report)
+    while batch := list(itertools.islice(known, BATCH)):
+        for galaxy, one in zip(batch, detect(model, config, batch), strict=True):
+            found = on_host(one, segmentation_mask(galaxy)) if host_only else one
+            yield galaxy, merge(found, galaxy.truth.psf_fwhm or 0.0) if merged else found
+
+
+def _with_psf(
+    galaxies: Iterable[Galaxy], psf_fwhm: float | None, report: Report | None
+) -> Iterator[Galaxy]:
+    for galaxy in galaxies:
+        if galaxy.truth.psf_fwhm is not None:
+            yield galaxy
+        elif psf_fwhm is not None:
+            yield Galaxy(galaxy.image, replace(galaxy.truth, psf_fwhm=psf_fwhm))
+        else:
+            problem = (
+                f"{galaxy.truth.name}: the PSF FWHM is unknown; give a catalogue with "
+                "psf_fwhm_r_px, or one value for all with --psf-px"
+            )
+            if report is None:
+                raise WorkbenchError(problem)
+            report.read -= 1
+            report.problems.append((galaxy.truth.name, problem))
+
+
+def to_frame(found: Iterable[tuple[Annotation, Detections]]) -> pd.DataFrame:
+    """Return the table of `COLUMNS`; ra and dec in degrees, NaN without geometry."""
+    pandas = need("pandas")
+    parts = []
+    for truth, one in found:
+        centres = (one.boxes[:, :2] + one.boxes[:, 2:]) / 2
+        sky = np.full((len(one), 2), np.nan)
+        if truth.wcs is not None and len(one):
+            sky = np.stack(truth.wcs.wcs_pix2world(*centres.T, 0), axis=-1)
+        parts.append(pandas.DataFrame({
+            "file": np.full(len(one), truth.name, dtype=object),
+            **{name: one.boxes[:, k] for k, name in enumerate(("x1", "y1", "x2", "y2"))},
+            "score": one.scores, "label": one.labels, "ra": sky[:, 0], "dec": sky[:, 1],
+        }))  # fmt: skip
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return pandas.DataFrame({name: [] for name in COLUMNS})  # type: ignore[no-any-return]
+    frame: pd.DataFrame = pandas.concat(parts, ignore_index=True)
+    return frame
+
+
+def write_detections(path: Path | str, frame: pd.DataFrame) -> None:
+    """Write the table as ``.parquet`` or ``.csv``, whole or not at all.
+
+    Raises
+    ------
+    WorkbenchError
+        The name ends otherwise.
+    """
+    path = Path(path)
+    if path.suffix not in {".parquet", ".csv"}:
+        raise WorkbenchError(f"{path}: expected a name ending in .parquet or .csv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    if path.suffix == ".parquet":
+        frame.to_parquet(half, index=False)
+    else:
+        frame.to_csv(half, index=False)
+    half.replace(path)
+
+
+def read_detections(path: Path | str, truths: Sequence[Annotation]) -> list[Detections]:
+    """Return the detections of `path` for each of `truths`, by file name; none where none is.
+
+    Raises
+    ------
+    WorkbenchError
+        The file is no such table.
+    """
+    frame = load_frame(path)
+    missing = [name for name in COLUMNS[:7] if name not in frame]
+    if missing:
+        raise WorkbenchError(f"{path}: no column {', '.join(missing)}; expected {COLUMNS}")
+    rows = {str(name): part for name, part in frame.groupby("file")}
+    empty = frame.iloc[:0]
+    made = []
+    for truth in truths:
+        part = rows.get(truth.name, empty)
+        made.append(Detections(
+            part[["x1", "y1", "x2", "y2"]].to_numpy(float), part["score"].to_numpy(float),
+            part["label"].to_numpy(np.int64),
+        ))  # fmt: skip
+    return made

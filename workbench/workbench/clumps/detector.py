@@ -1,0 +1,186 @@
+"""The detector: torchvision's Faster R-CNN on a feature pyramid over a timm encoder.
+
+Pictures come at a fixed number of pixels per PSF FWHM, and a clump's box is 2.5 FWHM a side: all
+boxes have one size. One anchor of that size on the pyramid's finest map (stride 4) is enough; the
+coarser maps give it context.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign, nms
+
+from workbench.clumps import backbones
+from workbench.clumps.galaxy import Label
+from workbench.clumps.matching import Detections
+from workbench.clumps.scaling import to_fixed_psf
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workbench.clumps.detector_config import DetectorConfig
+    from workbench.clumps.galaxy import Galaxy
+
+CLASSES = 1 + len(Label)  # and background
+# torchvision measures boxes from the corner of pixel 0, the workbench from its centre.
+HALF_PIXEL = 0.5
+STRIDE = 32  # of the coarsest map: pictures are padded to its multiples
+BATCH = 32
+
+
+class Pyramid(nn.Module):
+    """Encoder and feature pyramid; gives the finest map, (B, channels, H / 4, W / 4)."""
+
+    def __init__(self, config: DetectorConfig, weights: str) -> None:
+        super().__init__()
+        row = backbones.backbone(config.backbone)
+        self.body = backbones.encoder(config.backbone, weights, config.bands)
+        self.fpn = FeaturePyramidNetwork(list(row.channels), config.fpn_channels)
+        self.out_channels = config.fpn_channels
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Return {"0": the finest map} of images (B, bands, H, W)."""
+        maps = OrderedDict((str(k), features) for k, features in enumerate(self.body(images)))
+        return {"0": self.fpn(maps)["0"]}
+
+
+class _AsIs(GeneralizedRCNNTransform):  # type: ignore[misc]
+    """Batches pictures padded to a multiple of 32, without resizing: their scale is right."""
+
+    def resize(
+        self, image: Tensor, target: dict[str, Tensor] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor] | None]:
+        """Return both unchanged."""
+        return image, target
+
+
+def build(config: DetectorConfig, weights: str = backbones.RANDOM) -> FasterRCNN:
+    """Return a detector with an encoder of these weights (see `backbones.encoder`), else random.
+
+    Raises
+    ------
+    WorkbenchError
+        The backbone is unknown or its weights cannot be had.
+    """
+    pyramid = Pyramid(config, weights)
+    anchors = AnchorGenerator(sizes=((config.box_side,),), aspect_ratios=((1.0,),))
+    pool = MultiScaleRoIAlign(featmap_names=["0"], output_size=7, sampling_ratio=2)
+    model = FasterRCNN(
+        pyramid,
+        rpn_anchor_generator=anchors,
+        box_roi_pool=pool,
+        box_head=_head(config),
+        box_predictor=_Predictor(config.head_channels),
+        rpn_fg_iou_thresh=config.rpn_foreground,
+        rpn_bg_iou_thresh=config.rpn_background,
+        rpn_pre_nms_top_n_train=1000,
+        rpn_pre_nms_top_n_test=600,
+        rpn_post_nms_top_n_train=2 * config.proposals,
+        rpn_post_nms_top_n_test=config.proposals,
+        rpn_batch_size_per_image=128,
+        box_batch_size_per_image=128,
+        box_score_thresh=config.min_score,
+        box_nms_thresh=config.nms,
+        box_detections_per_img=2 * config.detections,
+    )
+    mean, std = _normalisation(weights, config.bands)
+    model.transform = _AsIs(1, 1, mean, std)
+    return model
+
+
+def _normalisation(weights: str, bands: int) -> tuple[list[float], list[float]]:
+    """Zoobot takes [0, 1] as it is; timm's ImageNet encoders want ImageNet's statistics."""
+    if weights == backbones.IMAGENET and bands == 3:
+        return [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    return [0.0] * bands, [1.0] * bands
+
+
+def _head(config: DetectorConfig) -> nn.Module:
+    return nn.Sequential(
+        nn.Flatten(1),
+        nn.Linear(config.fpn_channels * 49, config.head_channels),
+        nn.ReLU(),
+        nn.Linear(config.head_channels, config.head_channels),
+        nn.ReLU(),
+    )
+
+
+class _Predictor(nn.Module):
+    """Class scores and box offsets of each region."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.cls_score = nn.Linear(channels, CLASSES)
+        self.bbox_pred = nn.Linear(channels, 4 * CLASSES)
+
+    def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """Regions (N, channels) -> scores (N, 3), offsets (N, 12)."""
+        return self.cls_score(regions), self.bbox_pred(regions)
+
+
+def to_tensor(image: np.ndarray[Any, Any]) -> Tensor:
+    """(H, W, C) float32 or uint8 -> (C, H, W) float32 in [0, 1]."""
+    scale = 255.0 if image.dtype == np.uint8 else 1.0
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / scale
+
+
+def detect(
+    model: FasterRCNN, config: DetectorConfig, galaxies: Sequence[Galaxy]
+) -> list[Detections]:
+    """Return what is found in each picture, in its own pixels.
+
+    Raises
+    ------
+    WorkbenchError
+        The PSF of a picture is unknown.
+    """
+    resized = [to_fixed_psf(galaxy, config.pixels_per_fwhm) for galaxy in galaxies]
+    found = infer(model, config, [to_tensor(image) for image, _ in resized])
+    return [
+        Detections(scaling.backward(one.boxes), one.scores, one.labels)
+        for one, (_, scaling) in zip(found, resized, strict=True)
+    ]
+
+
+def padded_size(height: int, width: int) -> tuple[int, int]:
+    """Return the size that a picture is padded to: the next multiples of the coarsest stride."""
+    return -(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE
+
+
+def infer(model: FasterRCNN, config: DetectorConfig, images: Sequence[Tensor]) -> list[Detections]:
+    """Return what is found in each of `images` (C, H, W), in their pixels.
+
+    Only pictures padded to the same size share a batch, so that what is found in one does not
+    depend on the others: the encoder sees the padding.
+    """
+    device = next(model.parameters()).device
+    groups: dict[tuple[int, int], list[int]] = {}
+    for index, image in enumerate(images):
+        groups.setdefault(padded_size(image.shape[1], image.shape[2]), []).append(index)
+    found: dict[int, Detections] = {}
+    model.eval()
+    with torch.inference_mode():
+        for group in groups.values():
+            for first in range(0, len(group), BATCH):
+                batch = group[first : first + BATCH]
+                outputs = model([images[k].to(device) for k in batch])
+                for index, output in zip(batch, outputs, strict=True):
+                    found[index] = agnostic(output, config)
+    return [found[index] for index in range(len(images))]
+
+
+def agnostic(output: dict[str, Tensor], config: DetectorConfig) -> Detections:
+    """Return the network's output for one picture after NMS across classes, surest first."""
+    keep = nms(output["boxes"].float(), output["scores"].float(), config.nms)[: config.detections]
+    boxes, scores, labels = (output[key][keep].cpu() for key in ("boxes", "scores", "labels"))
+    return Detections(
+        boxes.double().numpy() - HALF_PIXEL, scores.double().numpy(), labels.long().numpy()
+    )

@@ -1,0 +1,127 @@
+"""Detectors in files: weights as safetensors, all that is known about them in a JSON card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from workbench.clumps.detector import build
+from workbench.clumps.detector_config import config_from_dict
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+    from torchvision.models.detection import FasterRCNN
+
+    from workbench.clumps.detector_config import DetectorConfig
+
+FORMAT = "flashclump-detector-1"
+
+
+def card_path(path: Path | str) -> Path:
+    """Return where the card of the weights at `path` is: the same name with ``.json``."""
+    return Path(path).with_suffix(".json")
+
+
+def save_detector(
+    path: Path | str, model: FasterRCNN, config: DetectorConfig, card: Mapping[str, Any]
+) -> None:
+    """Write the weights in half precision at `path` and the card beside them, each atomically.
+
+    Half precision changes scores by less than 0.001 and halves the file.
+
+    Raises
+    ------
+    WorkbenchError
+        The name does not end in .safetensors.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise WorkbenchError(f"{path}: expected a name ending in .safetensors")
+    state = {name: _stored(tensor) for name, tensor in model.state_dict().items()}
+    content = save(state, metadata={"format": FORMAT})
+    mean, std = model.transform.image_mean, model.transform.image_std
+    known = {
+        "format": FORMAT,
+        "config": config.to_dict(),
+        "normalisation": {"mean": list(mean), "std": list(std)},
+        "sha256": hashlib.sha256(content).hexdigest(),
+        **card,
+    }
+    write_atomically(path, content)
+    write_atomically(card_path(path), (json.dumps(known, indent=2) + "\n").encode())
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    kept = tensor.detach().cpu().contiguous()
+    return kept.half() if kept.dtype == torch.float32 else kept
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write the whole file or none of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}")
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    Path(name).chmod(0o644)
+    Path(name).replace(path)
+
+
+def read_card(path: Path | str) -> dict[str, Any]:
+    """Return the card of the weights at `path`.
+
+    Raises
+    ------
+    WorkbenchError
+        It is missing or no card of a detector.
+    """
+    place = card_path(path)
+    try:
+        card: Any = json.loads(place.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WorkbenchError(f"{place}: no card of a detector ({error.strerror})") from error
+    except ValueError as error:
+        raise WorkbenchError(f"{place}: not JSON ({error})") from error
+    if not isinstance(card, dict) or card.get("format") != FORMAT or "config" not in card:
+        raise WorkbenchError(f"{place}: not the card of a detector; expected format {FORMAT}")
+    return card
+
+
+def load_detector(path: Path | str) -> tuple[FasterRCNN, DetectorConfig, dict[str, Any]]:
+    """Return detector (float32, evaluation mode), config and card; nothing is unpickled.
+
+    Raises
+    ------
+    WorkbenchError
+        A file is missing, damaged, or does not fit its card.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise WorkbenchError(
+            f"{path}: expected a .safetensors file; pickled weights (.pt, .ckpt) are never loaded"
+        )
+    if not path.is_file():
+        raise WorkbenchError(f"{path}: no such file; `workbench clumps train` makes one")
+    card = read_card(path)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != card.get("sha256"):
+        raise WorkbenchError(f"{path}: damaged, or not the file that {card_path(path)} describes")
+    config = config_from_dict(card["config"], str(card_path(path)))
+    model = build(config)
+    try:
+        model.load_state_dict({name: value.float() if value.dtype == torch.float16 else value
+                               for name, value in load_file(path).items()})  # fmt: skip
+    except (RuntimeError, SafetensorError) as error:
+        raise WorkbenchError(f"{path}: weights do not fit {config.backbone} ({error})") from error
+    scales = card.get("normalisation", {"mean": [0.0] * config.bands, "std": [1.0] * config.bands})
+    model.transform.image_mean, model.transform.image_std = scales["mean"], scales["std"]
+    return model.eval(), config, card
