@@ -33,18 +33,6 @@ _NONE = np.zeros(0, np.intp)
 
 
 @dataclass(slots=True)
-class Gate:
-    """A constraint with soft parameters, over values that are kept for every edge of its level.
-
-    `kept` are slots and functions of what the parameters have no part in.
-    """
-
-    parameters: tuple[str, ...]
-    kept: tuple[tuple[int, Function], ...]
-    check: Function
-
-
-@dataclass(slots=True)
 class Level:
     """A variable, its values, what is checked once it is known, and the states after it."""
 
@@ -52,9 +40,7 @@ class Level:
     domain: NDArray[Any]
     slot: int
     reads: tuple[int, ...]  # slots of the states before
-    checks: tuple[Function, ...]  # with soft parameters as intervals
-    exact: tuple[Function, ...]  # the same with their values
-    gates: tuple[Gate, ...]
+    checks: tuple[Function, ...]
     writes: tuple[tuple[int, Function | None], ...]  # None: carried over from the same slot
     signals: tuple[Low, ...]
     parameters: frozenset[str]
@@ -68,18 +54,6 @@ class Layer:
     source: NDArray[np.intp]
     value: NDArray[np.intp]
     target: NDArray[np.intp] | None  # None: all lead to the one state
-    open: NDArray[np.bool_] | None = None  # which edges parameters and pins let pass, None: all
-
-
-@dataclass(slots=True)
-class _Done:
-    """A level that has run: what it depended on, its edges, the states after it."""
-
-    key: object
-    layer: Layer
-    columns: Columns
-    states: int
-    gated: list[Columns]  # for each gate, the kept values at the edges
 
 
 @dataclass(slots=True)
@@ -92,129 +66,47 @@ class Chain:
     parameter_slots: Mapping[str, int]
     wide: bool
     objective: Low | None = None
-    soft: frozenset[str] = frozenset()
-    _done: list[_Done] = field(default_factory=list)
-    _reach: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _done: list[tuple[object, Layer, Columns, int]] = field(default_factory=list)
 
-    def env(self, parameters: Mapping[str, int], reach: Mapping[str, tuple[int, int]]) -> Env:
+    def env(self, parameters: Mapping[str, int]) -> Env:
         """Return columns with the parameters in their slots."""
         columns: Columns = [None] * self.slots
         for name, slot in self.parameter_slots.items():
             columns[slot] = parameters[name]
-        return Env(columns, reach)
+        return Env(columns)
 
     def run(
         self, parameters: Mapping[str, int], pinned: Mapping[str, int], max_rows: int
     ) -> tuple[list[Layer], Columns, int]:
         """Return the layers, the columns of the last states and their number.
 
-        What was built for other parameters serves again: a soft parameter within what it was
-        built for, and a pinned variable, only close edges.
+        Levels that nothing changed since the last run are taken from it.
         """
-        mine = {name: value for name, value in pinned.items() if name in self.order}
-        self._extend(parameters)
-        env = self.env(parameters, self._reach)
-        if mine and len(self._done) < len(self.levels):
-            done: list[_Done] = []
-            self._build(done, env, parameters, mine, max_rows)
-        else:
-            done = self._done
-            self._build(done, env, parameters, {}, max_rows)
-        layers = [
-            self._gated(level, entry, env, mine)
-            for level, entry in zip(self.levels, done, strict=False)
-        ]
-        return layers, done[-1].columns, done[-1].states
-
-    def _extend(self, parameters: Mapping[str, int]) -> None:
-        """Make sure that what is built holds for the soft parameters as they are now."""
-        for name in self.soft:
-            value = parameters[name]
-            low, high = self._reach.get(name, (value, value))
-            if not low <= value <= high:
-                # Further than asked for: a slider that moved moves on.
-                low, high = min(low, value, 0), max(high, value + abs(value) // 4)
-                self._done.clear()
-            self._reach[name] = low, high
-
-    def _build(
-        self,
-        done: list[_Done],
-        env: Env,
-        parameters: Mapping[str, int],
-        pinned: Mapping[str, int],
-        max_rows: int,
-    ) -> None:
-        columns, states = [], 1
+        env = self.env(parameters)
+        done, columns, states = self._done, [], 1
+        changed = False
         for depth, level in enumerate(self.levels):
-            key = tuple(parameters[p] for p in sorted(level.parameters - self.soft))
-            if depth < len(done):
-                if done[depth].key == key:
-                    columns, states = done[depth].columns, done[depth].states
-                    continue
+            key = (pinned.get(level.name), tuple(parameters[p] for p in sorted(level.parameters)))
+            if not changed and depth < len(done) and done[depth][0] == key:
+                _, _, columns, states = done[depth]
+                continue
+            if not changed:
+                changed = True
                 del done[depth:]
             picks = self.picks(level, pinned)
-            source, value, after = expand(level, env, columns, states, picks, max_rows)
-            gated, source, value, after = self._keep(level, env, columns, source, value, after)
-            target, after, count = merge(level.signals, after, source.size)
-            if count > max_rows:
+            source, value, columns_after = expand(level, env, columns, states, picks, max_rows)
+            target, columns_after, after = merge(level.signals, columns_after, source.size)
+            if after > max_rows:
                 raise TooManySolutions(
-                    f"more than {max_rows:,} states after {level.name!r} ({count:,} so far); "
+                    f"more than {max_rows:,} states after {level.name!r} ({after:,} so far); "
                     "raise max_rows, or ask for first() or limit()",
-                    count,
+                    after,
                 )
-            layer = Layer(states, source, value, target)
-            done.append(_Done(key, layer, after, count, gated))
-            columns, states = after, count
+            done.append((key, Layer(states, source, value, target), columns_after, after))
+            columns, states = columns_after, after
             if not states:
                 break
-
-    @staticmethod
-    def _keep(
-        level: Level,
-        env: Env,
-        columns: Columns,
-        source: NDArray[np.intp],
-        value: NDArray[np.intp],
-        after: Columns,
-    ) -> tuple[list[Columns], NDArray[np.intp], NDArray[np.intp], Columns]:
-        """Return what the gates read at every edge, and the edges at which that is defined."""
-        if not level.gates or not source.size:
-            return [], source, value, after
-        for slot, column in zip(level.reads, columns, strict=True):
-            env.columns[slot] = column[source]
-        env.columns[level.slot] = level.domain[value]
-        env.bad = None
-        gated = [[f(env) for _, f in gate.kept] for gate in level.gates]
-        bad, env.bad = env.bad, None
-        if bad is not None and np.any(bad):
-            ok = np.broadcast_to(~np.asarray(bad, bool), source.shape)
-            gated = [[x[ok] if isinstance(x, np.ndarray) else x for x in xs] for xs in gated]
-            source, value, after = source[ok], value[ok], [x[ok] for x in after]
-        return gated, source, value, after
-
-    @staticmethod
-    def _gated(
-        level: Level,
-        entry: _Done,
-        env: Env,
-        pinned: Mapping[str, int],
-    ) -> Layer:
-        """Return the layer of a level with the edges closed that parameters and pins close."""
-        layer = entry.layer
-        open_: Any = None
-        if entry.gated:
-            for gate, kept in zip(level.gates, entry.gated, strict=True):
-                for (slot, _), column in zip(gate.kept, kept, strict=True):
-                    env.columns[slot] = column
-                verdict = np.broadcast_to(_verdict(gate.check, env), layer.source.shape)
-                open_ = verdict if open_ is None else open_ & verdict
-        if level.name in pinned:
-            chosen = level.domain[layer.value] == pinned[level.name]
-            open_ = chosen if open_ is None else open_ & chosen
-        if open_ is None:
-            return layer
-        return Layer(layer.states, layer.source, layer.value, layer.target, open_)
+        return [layer for _, layer, _, _ in done], columns, states
 
     @staticmethod
     def picks(level: Level, pinned: Mapping[str, int]) -> NDArray[np.intp] | None:
@@ -249,7 +141,6 @@ def build(
     )
     wide = wide or any(domains[v].dtype == object for v in order)
     watched = [*pending, objective] if objective is not None else pending
-    soft = softness(watched)
     frontier: tuple[Low, ...] = ()
     after = frontiers(pool, order, watched, objective)
     assigned: set[str] = set()
@@ -260,31 +151,20 @@ def build(
         variable = pool.name(name)
         here = {**fixed, **{id(x): slots[id(x)] for x in frontier}, id(variable): count}
         slot, count = count, count + 1
-        whole = Compiler(pool, here, earlier, wide=wide, soft=soft)
+        whole = Compiler(pool, here, earlier, wide=wide)
         raw = Compiler(pool, here, wide=wide)
-        checks: list[Function] = []
-        exact: list[Function] = []
-        gates: list[Gate] = []
-        uses: set[str] = set()
+        checks, uses = [], set()
         for c in sorted(watched, key=lambda c: _RANK.get(c.kind, 2)):
             if name not in c.names or c is objective:
                 continue
-            if c.names <= assigned and not soft.isdisjoint(c.parameters):
-                exact.append(whole(c))
-                gate, count = _gate(pool, whole, c, slots, count, wide=wide)
-                gates.append(gate)
-                check = None if wide else relaxed(pool, whole, c, assigned)
-                if check is not None:
-                    checks.append(check)
-            elif c.names <= assigned:
+            if c.names <= assigned:
                 checks.append((raw if c.partial and c.logical else whole)(c))
-                exact.append(checks[-1])
+                uses |= c.parameters
             elif prune and not wide:
                 check = relaxed(pool, whole, c, assigned)
                 if check is not None:
                     checks.append(check)
-                    exact.append(check)
-            uses |= c.parameters
+                    uses |= c.parameters
         watched = [c for c in watched if not c.names <= assigned or c is objective]
         writes: list[tuple[int, Function | None]] = []
         for signal in after[len(levels)]:
@@ -310,48 +190,12 @@ def build(
                 slot,
                 reads,
                 tuple(checks),
-                tuple(exact),
-                tuple(gates),
                 tuple(writes),
                 frontier,
                 frozenset(uses),
             )
         )
-    return Chain(tuple(order), levels, count, names, wide, objective, soft)
-
-
-def softness(constraints: Iterable[Low]) -> frozenset[str]:
-    """Return the parameters that stand in inequalities alone: limits, most of the time."""
-    soft: set[str] = set()
-    hard: set[str] = set()
-    for c in constraints:
-        plain = c.kind in ("le", "lt") and not c.logical and c.peak < INT64
-        (soft if plain else hard).update(c.parameters)
-    return frozenset(soft - hard)
-
-
-def _gate(
-    pool: Pool, compiler: Compiler, node: Low, slots: dict[int, int], count: int, *, wide: bool
-) -> tuple[Gate, int]:
-    """Return a constraint as a gate, and the next free slot."""
-    kept: dict[int, tuple[int, Function]] = {}
-
-    def visit(x: Low) -> None:
-        nonlocal count
-        if id(x) in kept or not x.names:
-            return
-        if not x.parameters:
-            kept[id(x)] = count, compiler(x)
-            count += 1
-            return
-        for t in x.of:
-            visit(t)
-
-    visit(node)
-    parameters = {id(pool.name(p)): slots[id(pool.name(p))] for p in node.parameters}
-    held = {**parameters, **{key: slot for key, (slot, _) in kept.items()}}
-    top = Compiler(pool, held, wide=wide)(node)
-    return Gate(tuple(sorted(node.parameters)), tuple(kept.values()), top), count
+    return Chain(tuple(order), levels, count, names, wide, objective)
 
 
 def _as(domain: NDArray[Any], wide: bool) -> NDArray[Any]:
@@ -402,12 +246,12 @@ def _residual(pool: Pool, node: Low, assigned: set[str], found: dict[int, Low]) 
     if node.kind == "product" and len(node.of) == 2 and node.of[0].constant:
         _residual(pool, node.of[1], assigned, found)  # a multiple of it says no more
         return
-    if names <= assigned and not node.parameters:
+    if names <= assigned:
         found[id(node)] = node
         return
     rest = node.of
     if node.kind in ("sum", "product"):
-        done = [x for x in node.of if x.names and x.names <= assigned and not x.parameters]
+        done = [x for x in node.of if x.names and x.names <= assigned]
         if len(done) > 1:
             part = pool.make(node.kind, tuple(done))
             found[id(part)] = part
@@ -423,26 +267,20 @@ def expand(
     states: int,
     picks: NDArray[np.intp] | None,
     max_rows: int,
-    *,
-    exact: bool = False,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], Columns]:
-    """Return the edges from states over a variable (source, value) and the columns after them.
-
-    Soft parameters are intervals, unless `exact`.
-    """
-    checks = level.exact if exact else level.checks
+    """Return the edges from states over a variable (source, value) and the columns after them."""
     domain = level.domain if picks is None else level.domain[picks]
     if not domain.size or not states:
         return _NONE, _NONE, [np.zeros(0, np.int64) for _ in level.writes]
     step = max(1, _GRID // domain.size)
     if states <= step:
-        source, value = _check(level, checks, env, columns, states, domain)
+        source, value = _check(level, env, columns, states, domain)
     else:
         found = []
         total = 0
         for start in range(0, states, step):
             part = [c[start : start + step] for c in columns]
-            source, value = _check(level, checks, env, part, min(step, states - start), domain)
+            source, value = _check(level, env, part, min(step, states - start), domain)
             total += source.size
             if total > 4 * max_rows:
                 raise TooManySolutions(
@@ -457,12 +295,7 @@ def expand(
 
 
 def _check(
-    level: Level,
-    checks: Sequence[Function],
-    env: Env,
-    columns: Columns,
-    states: int,
-    domain: NDArray[Any],
+    level: Level, env: Env, columns: Columns, states: int, domain: NDArray[Any]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the pairs of a state and a value that pass every check.
 
@@ -473,13 +306,13 @@ def _check(
     env.columns[level.slot] = domain[None, :]
     cells = states * domain.size
     mask: Any = True
-    for done, check in enumerate(checks, start=1):
+    for done, check in enumerate(level.checks, start=1):
         verdict = _verdict(check, env)
         mask = verdict if mask is True else mask & verdict
-        if isinstance(mask, np.ndarray) and cells > _DENSE and done < len(checks):
+        if isinstance(mask, np.ndarray) and cells > _DENSE and done < len(level.checks):
             pairs = np.broadcast_to(mask, (states, domain.size)).nonzero()
             if 2 * pairs[0].size < cells:
-                return _sparse(level, env, columns, domain, pairs, checks[done:])
+                return _sparse(level, env, columns, domain, pairs, level.checks[done:])
     if not isinstance(mask, np.ndarray):
         if not mask:
             return _NONE, _NONE

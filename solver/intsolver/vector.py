@@ -21,14 +21,11 @@ Slots = Mapping[int, int]  # from the id of a node to a slot
 class Env:
     """Columns by slot, and where something was undefined (None: nowhere so far)."""
 
-    __slots__ = ("bad", "columns", "reach")
+    __slots__ = ("bad", "columns")
 
-    def __init__(
-        self, columns: list[Column], reach: Mapping[str, tuple[int, int]] | None = None
-    ) -> None:
+    def __init__(self, columns: list[Column]) -> None:
         self.columns = columns
         self.bad: Column = None
-        self.reach = reach or {}  # of parameters that are looked at as intervals
 
     def mark(self, where: Column) -> None:
         """Note where something is undefined."""
@@ -48,10 +45,8 @@ class Compiler:
         earlier: Collection[str] = (),
         *,
         wide: bool = False,
-        soft: frozenset[str] = frozenset(),
     ) -> None:
         self.pool, self.slots, self.earlier = pool, slots, frozenset(earlier)
-        self.soft = soft  # parameters that are intervals to `lookahead`
         self.kind: Any = object if wide else np.int64
         self._made: dict[int, Function] = {}
         self.intervals: dict[int, Any] = {}  # kept for `lookahead`
@@ -84,7 +79,7 @@ class Compiler:
         return (part, *[x for x in node.of if not self._earlier(x)])
 
     def _earlier(self, node: Low) -> bool:
-        return bool(node.names) and node.names <= self.earlier and not node.parameters
+        return bool(node.names) and node.names <= self.earlier
 
 
 def _sum(c: Compiler, node: Low) -> Function:
