@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
     from workbench.clumps.galaxy import Galaxy
 
-pytestmark = pytest.mark.browser
-
 GALAXIES = 500
 PICTURES = 8  # different ones among them
 NOTEBOOK = "notebooks/audit.ipynb"

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import nbformat
@@ -64,3 +68,30 @@ def test_mistakes_are_said_before_anything_opens(tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match="none of the 1 galaxies with detections"):
         prepare(shelf, found, place=tmp_path / "work")
     assert not (tmp_path / "work" / "audit.ipynb").exists()
+
+
+def test_the_command_opens_jupyterlab_and_stops_with_it(tmp_path: Path) -> None:
+    shelf, found = pictures(tmp_path)
+    program = (
+        "import argparse, sys; from workbench.clumps import cli\n"
+        "parser = argparse.ArgumentParser(); cli.add_parser(parser.add_subparsers())\n"
+        "args = parser.parse_args(); sys.exit(args.run(args))"
+    )
+    command = [sys.executable, "-c", program, "clumps", "audit", str(shelf)]
+    command += ["--detections", str(found)]
+    command += ["--no-browser", "--place", str(tmp_path / "work"), "--port", str(free_port())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        second = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    address = first.rsplit(maxsplit=1)[-1]
+    assert "/lab/tree/audit.ipynb?token=" in address
+    assert JOURNAL in second
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

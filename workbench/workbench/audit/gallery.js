@@ -21,7 +21,7 @@ function render({ model, el }) {
   const count = make("span", { class: "cg-count", role: "status", "aria-live": "polite" });
   const error = make("div", { class: "cg-error", role: "alert" });
   const surface = make("canvas", { class: "cg-canvas" });
-  const scroll = make("div", { class: "cg-scroll", tabindex: "0", role: "listbox", "aria-label": "galaxies; arrows move, Enter opens", style: `height:${model.get("height")}px` }, surface);
+  const scroll = make("div", { class: "cg-scroll", tabindex: "0", role: "application", "aria-label": "galaxies; arrows move, Enter opens", style: `height:${model.get("height")}px` }, surface);
   const root = make("div", { class: "cg-root", "data-lm-suppress-shortcuts": "true" },
     make("div", { class: "cg-bar" }, condition, order, back, forth, count, error), scroll);
   el.append(root);
@@ -123,6 +123,7 @@ function render({ model, el }) {
     const top = Math.floor(k / columns) * CELL;
     if (top < scroll.scrollTop) scroll.scrollTop = top;
     if (top + CELL > scroll.scrollTop + scroll.clientHeight) scroll.scrollTop = top + CELL - scroll.clientHeight;
+    scroll.setAttribute("aria-label", `${page.items[k].name}${page.items[k].done ? ", done" : ""}; arrows move, Enter opens`);
     if (open) model.send({ kind: "open", name: page.items[k].name });
   }
 
@@ -130,6 +131,12 @@ function render({ model, el }) {
     const box = surface.getBoundingClientRect();
     const column = Math.floor((event.clientX - box.left) / CELL), row = Math.floor((event.clientY - box.top) / CELL);
     if (column < columns) choose(row * columns + column, true);
+  });
+  surface.addEventListener("pointermove", (event) => {
+    const box = surface.getBoundingClientRect();
+    const column = Math.floor((event.clientX - box.left) / CELL), row = Math.floor((event.clientY - box.top) / CELL);
+    const item = page && column < columns ? page.items[row * columns + column] : null;
+    surface.title = item ? item.name : "";
   });
   scroll.addEventListener("keydown", (event) => {
     const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };

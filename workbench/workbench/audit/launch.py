@@ -20,7 +20,7 @@ Run the cells (Shift+Enter). Every decision is saved at once in `{journal}` besi
 opening it again goes on at the same galaxy. Click the picture and press `?` for the keys."""
 _OPEN = """from workbench.audit import Audit
 audit = Audit.of_folder({folder!r}, {detections!r}, labels={labels!r},
-                        journal={journal!r}, auditor={auditor!r})
+                        journal={journal!r}, auditor={auditor!r}, show_truth={show_truth!r})
 audit.show()"""
 _HARVEST = """## When you are done
 
@@ -34,10 +34,12 @@ def prepare(
     *,
     labels: Path | str | None = None,
     auditor: str | None = None,
+    show_truth: bool = True,
     place: Path | str = "audit",
 ) -> Path:
     """Write the notebook to `place` (made where it is missing) and return its path.
 
+    `show_truth` says whether the boxes of `labels` are shown; an audit should be blind to them.
     A notebook that is there already is left as it is. Pictures, detections and labels are opened
     once, so that a mistake in them is said now.
 
@@ -63,13 +65,18 @@ def prepare(
         audit.library.open(audit.current)
     notebook = place / NOTEBOOK
     if not notebook.exists():
-        text = {**files, "auditor": auditor, "journal": JOURNAL}
+        text: dict[str, object] = {
+            **files,
+            "auditor": auditor,
+            "show_truth": show_truth,
+            "journal": JOURNAL,
+        }
         with whole_file(notebook) as part:
             part.write_text(json.dumps(_notebook(text), indent=1), encoding="utf-8")
     return notebook
 
 
-def _notebook(text: dict[str, str | None]) -> dict[str, object]:
+def _notebook(text: dict[str, object]) -> dict[str, object]:
     cells = [
         {"cell_type": "markdown", "id": "title", "metadata": {}, "source": _TITLE.format(**text)},
         {"cell_type": "code", "id": "open", "metadata": {}, "execution_count": None,
@@ -91,6 +98,7 @@ def launch(
     *,
     labels: Path | str | None = None,
     auditor: str | None = None,
+    show_truth: bool = True,
     place: Path | str = "audit",
     port: int | None = None,
     browser: bool = True,
@@ -102,7 +110,9 @@ def launch(
     WorkbenchError
         As `prepare`; also where JupyterLab does not start.
     """
-    notebook = prepare(folder, detections, labels=labels, auditor=auditor, place=place)
+    notebook = prepare(
+        folder, detections, labels=labels, auditor=auditor, show_truth=show_truth, place=place
+    )
     page = notebook.name if browser else None
     try:
         with start_lab(notebook.parent, port=port, browser_page=page) as lab:

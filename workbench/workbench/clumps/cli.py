@@ -1,4 +1,4 @@
-"""``workbench clumps data|train|detect|evaluate``: parses, calls the library, prints."""
+"""``workbench clumps data|train|detect|evaluate|audit``: parses, calls the library, prints."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.audit import cli as audit
 from workbench.clumps.backbones import BACKBONES, DEFAULT
 from workbench.clumps.request import SOURCES, Request
 from workbench.errors import WorkbenchError
@@ -34,7 +35,7 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     inner = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_data, _add_train, _add_detect, _add_evaluate):
+    for add in (_add_data, _add_train, _add_detect, _add_evaluate, audit.add_parser):
         add(inner)
 
 
