@@ -13,6 +13,7 @@ from intsolver.lower import PARAMETER, Low, Pool, conjuncts, tighten
 from intsolver.narrow import narrowed
 from intsolver.order import arrange
 from intsolver.solutions import Diagram, Grid, Solutions, Table
+from intsolver.standing import Standing, stand
 from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class _Plan:
         self.globals: list[Low] = []
         self.constraints: list[Low] = []
         self._objectives: dict[Expr, tuple[Low, Chain | None, tuple[Chain, ...]]] = {}
+        self._standing: dict[int, Standing | None] = {}  # by the identity of a chain
         if self.empty:
             self.chains: tuple[Chain, ...] = ()
             return
@@ -222,13 +224,34 @@ class _Plan:
             return self._nothing()
         parts: list[Part] = []
         for chain in self.chains:
-            layers, _, states = chain.run(parameters, pinned, max_rows)
-            if not states:
+            part = self._part(chain, parameters, pinned, max_rows)
+            if not part.count:
                 return self._nothing()
-            parts.append(Diagram(chain.order, [lv.domain for lv in chain.levels], layers))
+            parts.append(part)
         if self.free:
             parts.append(self._grid(pinned))
         return Solutions(self.names, parts, _Check(self, dict(parameters), dict(pinned)))
+
+    def _part(
+        self,
+        chain: Chain,
+        parameters: Mapping[str, int],
+        pinned: Mapping[str, int],
+        max_rows: int,
+    ) -> Part:
+        """Return the solutions of a component."""
+        if chain.parameter_slots:
+            if id(chain) not in self._standing:
+                names = set(chain.order)
+                constraints = [c for c in self.constraints if c.names <= names]
+                self._standing[id(chain)] = stand(self.pool, chain, constraints, self.narrow)
+            standing = self._standing[id(chain)]
+            if standing is not None and standing.rows <= max_rows:
+                return standing.solve(parameters, pinned)
+        layers, _, states = chain.run(parameters, pinned, max_rows)
+        if not states:
+            return Table({name: self.domains[name][:0] for name in chain.order}, 0)
+        return Diagram(chain.order, [lv.domain for lv in chain.levels], layers)
 
     def limit(self, parameters: Mapping[str, int], pinned: Mapping[str, int], n: int) -> Solutions:
         if n <= 0 or not self._open(parameters, pinned):
@@ -416,7 +439,7 @@ def components(
 
 def search(chain: Chain, parameters: Mapping[str, int], pinned: Mapping[str, int], n: int) -> Table:
     """Return the first `n` rows of a chain, depth first in blocks that grow."""
-    env = chain.env(parameters, {p: (parameters[p], parameters[p]) for p in chain.soft})
+    env = chain.env(parameters)
     picks = [chain.picks(level, pinned) for level in chain.levels]
     depth_all = len(chain.levels)
     start = np.zeros((0, 1), np.intp)
@@ -430,9 +453,7 @@ def search(chain: Chain, parameters: Mapping[str, int], pinned: Mapping[str, int
             stack.append((depth, [c[block:] for c in columns], values[:, block:]))
             columns, values, states = [c[:block] for c in columns], values[:, :block], block
         level = chain.levels[depth]
-        source, value, after = expand(
-            level, env, columns, states, picks[depth], 1 << 40, exact=True
-        )
+        source, value, after = expand(level, env, columns, states, picks[depth], 1 << 40)
         if not source.size:
             block = min(block * 2, 1 << 14)  # in vain: look at more at once
             continue
