@@ -161,11 +161,15 @@ class Diagram:
         self._edges.reverse()
         self.count = int(below.sum())
 
-    def column(self, name: str) -> NDArray[Any]:
-        """Return a variable at every row."""
+    def column(self, name: str, *, compact: bool = False) -> NDArray[Any]:
+        """Return a variable at every row; `compact`: in the fewest bytes that hold its values."""
         depth = self.names.index(name)
         edge = self._walk[depth]
-        values = self.domains[depth][self._edges[depth].value[edge]]
+        domain = self.domains[depth]
+        if compact and domain.dtype != object:
+            ends = [np.min_scalar_type(end) for end in (domain.min(), domain.max())]
+            domain = domain.astype(np.result_type(*ends))
+        values = domain[self._edges[depth].value[edge]]
         sums = self._edges[depth].below
         if depth == len(self.names) - 1:
             return values
@@ -406,8 +410,12 @@ class Solutions(Sequence[Mapping[str, int]]):
             raise ProblemError(
                 f"neighbours of {sorted(assignment)}; expected exactly {', '.join(self.names)}"
             )
-        assert self._check is not None
-        return self._check.neighbours(self, dict(assignment))
+        if self._check is not None:
+            return self._check.neighbours(self, dict(assignment))
+        if not self.count:
+            return self
+        changed = sum((self.column(n) != assignment[n]).astype(np.int64) for n in self.names)
+        return self._picked(np.flatnonzero(changed == 1).tolist())
 
     # -- within -----------------------------------------------------------------------------
 
