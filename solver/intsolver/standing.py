@@ -43,14 +43,15 @@ class Standing:
         self.names = diagram.names
         self.diagram = diagram
         self._columns: dict[str, NDArray[Any]] = {}
-        self._kept: NDArray[np.intp] | None = None  # rows where all is defined; None: every row
         self._pieces: list[Any] = []
         self._slots: dict[str, int] = {}
         self._checks: list[Function] = []
-        self._compile(pool, bound)
+        # Rows of the diagram where all is defined; None: every row.
+        self._kept = self._compile(pool, bound)
         self.rows = diagram.count if self._kept is None else self._kept.size
 
-    def _compile(self, pool: Pool, bound: Sequence[Low]) -> None:
+    def _compile(self, pool: Pool, bound: Sequence[Low]) -> NDArray[np.intp] | None:
+        """Compile the checks over their columns; return the rows where those are defined."""
         pieces: dict[int, Low] = {}
         computed: dict[int, Low] = {}  # pieces that something is computed from
         nodes = []
@@ -68,17 +69,18 @@ class Standing:
             number not in computed and piece.low >= -_INT32 and piece.high < _INT32
             for number, piece in pieces.items()
         ]
-        self._pieces = self._values(pool, list(pieces.values()), small)
+        self._pieces, kept = self._values(pool, list(pieces.values()), small)
         slots = {number: slot for slot, number in enumerate(pieces)}
         for parameter in sorted(frozenset[str]().union(*[node.parameters for node in bound])):
             self._slots[parameter] = slots[id(pool.name(parameter))] = len(slots)
         compiler = Compiler(pool, slots)
         self._checks = [compiler(node) for node in nodes]
+        return kept
 
     def _values(
         self, pool: Pool, pieces: Sequence[Low], small: Sequence[bool]
-    ) -> list[NDArray[Any]]:
-        """Return the columns of parts of constraints; rows where one is undefined are dropped.
+    ) -> tuple[list[NDArray[Any]], NDArray[np.intp] | None]:
+        """Return columns of parts of constraints, at the rows where all of them are defined.
 
         They are computed a block of rows at a time, so that what comes between stays in cache.
         """
@@ -101,10 +103,10 @@ class Standing:
                 value[block] = function(env)
             if env.bad is not None:
                 bad[block] = env.bad
-        if bad.any():
-            self._kept = np.flatnonzero(~bad)
-            values = [value[self._kept] for value in values]
-        return values
+        if not bad.any():
+            return values, None
+        kept = np.flatnonzero(~bad)
+        return [value[kept] for value in values], kept
 
     def _all(self, name: str) -> NDArray[Any]:
         """Return a variable at every row of the diagram, in as few bytes as it takes."""
