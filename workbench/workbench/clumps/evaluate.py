@@ -6,7 +6,7 @@ import contextlib
 import io
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -172,29 +172,50 @@ def folds(names: Sequence[str], number: int = 5, seed: int = 0) -> NDArray[np.in
 def average_precision(
     found: Sequence[Detections], truths: Sequence[Annotation]
 ) -> dict[str, float]:
-    """Return COCO's AP (IoU 0.50:0.95), AP50 and AP75 of clumps, by torchmetrics and pycocotools.
+    """Return COCO's AP (IoU 0.50:0.95), AP50 and AP75 of clumps, by pycocotools.
 
     -1 where there is no true clump, as COCO has it.
     """
-    need("pycocotools")
-    torch, detection = need("torch"), need("torchmetrics.detection")
-    metric = detection.MeanAveragePrecision(backend="pycocotools", max_detection_thresholds=None)
-    for one, truth in zip(found, truths, strict=True):
-        mine, theirs = one.labels == Label.CLUMP, truth.labels == Label.CLUMP
-        predicted = {
-            "boxes": torch.tensor(one.boxes[mine], dtype=torch.float32).reshape(-1, 4),
-            "scores": torch.tensor(one.scores[mine], dtype=torch.float32),
-            "labels": torch.ones(int(mine.sum()), dtype=torch.int64),
-        }
-        true = {
-            "boxes": torch.tensor(truth.boxes[theirs], dtype=torch.float32).reshape(-1, 4),
-            "labels": torch.ones(int(theirs.sum()), dtype=torch.int64),
-        }
-        metric.update([predicted], [true])
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        result = metric.compute()
-    return {"ap": float(result["map"]), "ap50": float(result["map_50"]),
-            "ap75": float(result["map_75"])}  # fmt: skip
+    coco, evaluation = need("pycocotools.coco").COCO, need("pycocotools.cocoeval").COCOeval
+    images = [{"id": k, "height": t.height, "width": t.width} for k, t in enumerate(truths)]
+    boxes = [box for k, t in enumerate(truths) for box in _coco_boxes(k, t.boxes, t.labels)]
+    for number, box in enumerate(boxes, start=1):
+        box |= {"id": number, "iscrowd": 0}
+    scored = [
+        {**box, "score": score}
+        for k, one in enumerate(found)
+        for box, score in zip(
+            _coco_boxes(k, one.boxes, one.labels),
+            one.scores[one.labels == Label.CLUMP].tolist(),
+            strict=True,
+        )
+    ]
+    if not boxes or not scored:
+        return dict.fromkeys(("ap", "ap50", "ap75"), 0.0 if boxes else -1.0)
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
+        truth = coco()
+        truth.dataset = {"images": images, "annotations": boxes,
+                         "categories": [{"id": int(Label.CLUMP), "name": "clump"}]}  # fmt: skip
+        truth.createIndex()
+        result = evaluation(truth, truth.loadRes(scored), "bbox")
+        result.evaluate()
+        result.accumulate()
+        result.summarize()
+    return dict(zip(("ap", "ap50", "ap75"), map(float, result.stats[:3]), strict=True))
+
+
+def _coco_boxes(
+    image: int, boxes: NDArray[np.float64], labels: NDArray[np.int64]
+) -> list[dict[str, Any]]:
+    """Return the clumps of one picture as COCO has boxes: x, y, width, height."""
+    rows = []
+    for x1, y1, x2, y2 in boxes[labels == Label.CLUMP].tolist():
+        width, height = x2 - x1, y2 - y1
+        rows.append({
+            "image_id": image, "category_id": int(Label.CLUMP), "bbox": [x1, y1, width, height],
+            "area": width * height,
+        })  # fmt: skip
+    return rows
 
 
 def by_property(
