@@ -11,6 +11,7 @@
 `Problem` is the entry; its methods tell the rest.
 """
 
+from intsolver.binding import Binding
 from intsolver.errors import (
     ExpressionError,
     FormatError,
@@ -19,8 +20,9 @@ from intsolver.errors import (
     ProblemError,
     TooManySolutions,
 )
-from intsolver.explain import Binding, Explanation, Relaxation
+from intsolver.explain import Explanation
 from intsolver.problem import Optimum, Problem
+from intsolver.relaxing import Relaxation
 from intsolver.solutions import Solutions
 from intsolver.terms import (
     Condition,

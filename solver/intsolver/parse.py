@@ -21,17 +21,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from intsolver import expr as e
 from intsolver.errors import ExpressionError
-from intsolver.evaluate import children
 from intsolver.expr import Constraint, Expr
+from intsolver.extent import MAX_DEGREE, MAX_DEPTH, extent_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MAX_LENGTH = 10_000  # characters; the longest published restriction has about 400
-MAX_DEPTH = 150  # every pass over the tree is recursive, and Python's own limit is 1,000 frames
 MAX_BITS = 512  # of a constant
 MAX_EXPONENT = 64
-MAX_DEGREE = 256  # of powers of powers
 
 FUNCTIONS = ("abs", "all_different", "divides", "max", "min")
 _LANGUAGE = (
@@ -266,7 +264,7 @@ class _Reader:
         if type(exponent) is not int or not 0 <= exponent <= MAX_EXPONENT:
             _fail(right, f"an exponent is a constant from 0 to {MAX_EXPONENT}")
         base = self.expr(tree.left)
-        if exponent * total_exponent(base) > MAX_DEGREE:
+        if exponent * extent_of(base, {}).degree > MAX_DEGREE:
             _fail(right, f"powers within powers amount to more than `** {MAX_DEGREE}`")
         return e.Power(base, exponent)
 
@@ -331,18 +329,6 @@ def disjoin(parts: Sequence[Constraint]) -> Constraint:
 def negative(of: Expr) -> Expr:
     """Return ``-of``; the negative of a constant is a constant."""
     return e.Constant(-of.value) if isinstance(of, e.Constant) else e.Negative(of)
-
-
-def total_exponent(node: e.Node) -> int:
-    """Return the degree of `node`, names and constants counting 1."""
-    match node:
-        case e.Power(base, exponent):
-            return total_exponent(base) * exponent
-        case e.Product(left, right):
-            return total_exponent(left) + total_exponent(right)
-        case e.Constant() | e.Name() | e.Truth():
-            return 1
-    return max(map(total_exponent, children(node)), default=1)
 
 
 def _member(of: Expr, items: Sequence[Expr], *, negated: bool) -> Constraint:

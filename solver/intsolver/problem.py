@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-import difflib
-import keyword
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from intsolver import formats
+from intsolver.binding import Binding, bindings
+from intsolver.conflict import Parts
+from intsolver.declare import check_name, interval, listed, unknown
 from intsolver.errors import ExpressionError, Infeasible, ProblemError
 from intsolver.evaluate import evaluate, names_of, substitute
-from intsolver.explain import Binding, Explanation, bindings, explain
-from intsolver.expr import Expr, Name
-from intsolver.parse import parse, parse_constraint, parse_expression
+from intsolver.explain import Explanation, explain
+from intsolver.expr import Constraint, Expr, Name
+from intsolver.extent import Extent, extent_of
+from intsolver.parse import as_constraint, as_expr, column_of, read
 from intsolver.solve import Solver
 from intsolver.system import System
-from intsolver.terms import Condition, Term, Variable, as_constraint_node, as_integer, as_node
+from intsolver.terms import Condition, Term, Variable, as_condition, as_integer, as_term
 from intsolver.text import to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
-    from intsolver.expr import Constraint, Node
+    from intsolver.evaluate import N
+    from intsolver.expr import Node
     from intsolver.solutions import Solutions
 
 MAX_ROWS = 20_000_000  # states held at once: about 1 GB
-MAX_DOMAIN = 10_000_000
-RESERVED = frozenset({"min", "max", "abs", "divides", "all_different", *keyword.kwlist})
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedConstraint:
     """A constraint of a problem: its name, its text as given, and its node."""
 
     name: str
@@ -41,7 +41,7 @@ class Named:
 
 
 class Optimum(dict[str, int]):
-    """A solution with the `value` of the objective there."""
+    """A solution, and the `value` of the objective there."""
 
     def __init__(self, solution: Mapping[str, int], value: int) -> None:
         super().__init__(solution)
@@ -69,13 +69,16 @@ class Problem:
 
     def __init__(self, name: str = "problem") -> None:
         self.name = name
+        self.objective: tuple[str, str] | None = None  # text, and "max" or "min": of a space file
         self._variables: dict[str, Variable] = {}
         self._parameters: dict[str, int] = {}
-        self._definitions: dict[str, Expr] = {}
-        self._texts: dict[str, str] = {}
-        self._constraints: list[Named] = []
+        self._definitions: dict[str, Expr] = {}  # earlier definitions put in
+        self._extents: dict[str, Extent] = {}  # of the definitions
+        self._texts: dict[str, str] = {}  # of the definitions
+        self._kinds: dict[str, str] = {}  # what each name is
+        self._constraints: dict[str, NamedConstraint] = {}
         self._solver: Solver | None = None
-        self.objective: tuple[str, str] | None = None  # text, "max" or "min": of a space file
+        self._parts: Parts | None = None
 
     def __repr__(self) -> str:
         sizes = f"{len(self._variables)} variables, {len(self._constraints)} constraints"
@@ -85,7 +88,7 @@ class Problem:
 
     @property
     def variables(self) -> tuple[Variable, ...]:
-        """The variables in the order declared."""
+        """The variables in the order declared, each with `name` and `domain`."""
         return tuple(self._variables.values())
 
     @property
@@ -99,47 +102,58 @@ class Problem:
         return dict(self._texts)
 
     @property
-    def constraints(self) -> tuple[Named, ...]:
-        """The constraints in the order added."""
-        return tuple(self._constraints)
+    def constraints(self) -> tuple[NamedConstraint, ...]:
+        """The constraints in the order added, each with `name` and `text`."""
+        return tuple(self._constraints.values())
 
     # -- building ---------------------------------------------------------------------------
 
     def var(
         self, name: str, domain: Iterable[int] | int, high: int | None = None, *, step: int = 1
     ) -> Variable:
-        """Declare a variable over some integers, or from `domain` to `high`, both included.
+        """Declare a variable over a list of integers, or from `domain` to `high`, both included.
 
-        Repeated values count once. Raises ExpressionError for what is no integer and ProblemError
-        for a name that is taken or no identifier, an empty domain, or a step below 1.
+        Raises
+        ------
+        ProblemError
+            The name is taken or no name, the domain is empty or too long or has a value twice.
+        ExpressionError
+            Something is no integer; truth values and floats are none.
         """
         self._claim(name)
-        values = _domain(name, domain, high, step)
+        if high is not None:
+            values = interval(name, domain, high, step)
+        elif step != 1:
+            raise ProblemError(
+                f"{name!r}: a step goes with two ends, as in var('x', 0, 64, step=8)"
+            )
+        else:
+            values = listed(name, domain)  # type: ignore[arg-type]  # a lone integer is refused
         variable = self._variables[name] = Variable(name, values)
-        self._solver = None
+        self._declared(name, "variable")
         return variable
 
     def param(self, name: str, default: int) -> Term:
         """Declare a symbol whose value may change between solves; raises as `var`."""
         self._claim(name)
         self._parameters[name] = as_integer(default, f"parameter {name!r}")
-        self._solver = None
+        self._declared(name, "parameter")
         return Term(Name(name))
 
     def define(self, name: str, expression: str | Term | int) -> Term:
-        """Name an expression over what is declared so far; raises as `var` and `parse`."""
+        """Name an expression over what is declared so far; raises as `var` and `add`."""
         self._claim(name)
-        node = self._known(
-            parse_expression(expression) if isinstance(expression, str) else as_node(expression),
-            expression,
-        )
-        assert isinstance(node, Expr)
-        self._definitions[name] = substitute(node, self._definitions)
-        self._texts[name] = expression if isinstance(expression, str) else to_text(node)
+        node, text = self._expression(expression)
+        self._extents[name] = extent_of(node, self._extents)
+        self._definitions[name] = self.inlined(node)
+        self._texts[name] = text
+        self._declared(name, "definition")
         return Term(Name(name))
 
     def add(self, *constraints: str | Condition, name: str | None = None) -> None:
         """Add constraints, as text or built with operators; all of them have to hold.
+
+        A constraint without a name is called by its text.
 
         Raises
         ------
@@ -149,29 +163,32 @@ class Problem:
             The name belongs to another constraint, or one name was given to several.
         """
         if name is not None and len(constraints) != 1:
-            raise ProblemError(f"name={name!r} with {len(constraints)} constraints; expected one")
-        if name is not None and any(named.name == name for named in self._constraints):
-            raise ProblemError(f"a constraint is called {name!r} already; choose another name")
+            raise ProblemError(f"name={name!r} with {len(constraints)} constraints, expected one")
+        if name in self._constraints:
+            raise ProblemError(f"there is a constraint called {name!r} already")
         added = []
         for constraint in constraints:
             if isinstance(constraint, str):
-                node, text = parse_constraint(constraint), constraint.strip()
-            elif isinstance(constraint, bool):
-                raise ExpressionError(
-                    f"got {constraint}: Python compared two plain values; compare a variable"
-                )
+                parsed, text = read(constraint), constraint.strip()
+                node = as_constraint(parsed.node)
+                self._check(node, parsed.names, text)
             else:
-                node = as_constraint_node(constraint)
+                node = as_condition(constraint).node
                 text = to_text(node)
-            self._known(node, text)
-            added.append(Named(name or text, text, node))
-        self._constraints += added
-        self._solver = None
+                self._check(node, names_of(node), None)
+            added.append((text, node))
+        for text, node in added:
+            called = name or self._free_name(text)
+            self._constraints[called] = NamedConstraint(called, text, node)
+        self._solver = self._parts = None
 
     def parse(self, text: str) -> Term | Condition:
         """Return an expression or constraint over what is declared; raises as `add`."""
-        node = self._known(parse(text), text)
-        return Term(node) if isinstance(node, Expr) else Condition(node)  # type: ignore[arg-type]
+        parsed = read(text)
+        self._check(parsed.node, parsed.names, text)
+        if isinstance(parsed.node, Constraint):
+            return Condition(parsed.node)
+        return Term(as_expr(parsed.node))
 
     # -- asking -----------------------------------------------------------------------------
 
@@ -211,20 +228,21 @@ class Problem:
             raise self._infeasible(values)
         return found
 
-    def limit(self, n: int, **values: int) -> Solutions:
+    def limit(self, n: int, /, **values: int) -> Solutions:
         """Return the first `n` solutions without enumerating the rest; raises as `solve`."""
         parameters, pinned = self._split(values)
         return self._engine().limit(parameters, pinned, n)
 
     @overload
-    def minimize(self, objective: str | Term, *, max_rows: int = ..., **values: int) -> Optimum: ...
+    def minimize(self, objective: str | Term, /, *, max_rows: int = ..., **values: int) -> Optimum: ...
     @overload
     def minimize(
-        self, objective: str | Term, top: int, *, max_rows: int = ..., **values: int
+        self, objective: str | Term, /, top: int, *, max_rows: int = ..., **values: int
     ) -> list[Optimum]: ...
     def minimize(
         self,
         objective: str | Term,
+        /,
         top: int | None = None,
         *,
         max_rows: int = MAX_ROWS,
@@ -238,14 +256,15 @@ class Problem:
         return self._best(objective, top, max_rows, values, maximize=False)
 
     @overload
-    def maximize(self, objective: str | Term, *, max_rows: int = ..., **values: int) -> Optimum: ...
+    def maximize(self, objective: str | Term, /, *, max_rows: int = ..., **values: int) -> Optimum: ...
     @overload
     def maximize(
-        self, objective: str | Term, top: int, *, max_rows: int = ..., **values: int
+        self, objective: str | Term, /, top: int, *, max_rows: int = ..., **values: int
     ) -> list[Optimum]: ...
     def maximize(
         self,
         objective: str | Term,
+        /,
         top: int | None = None,
         *,
         max_rows: int = MAX_ROWS,
@@ -260,30 +279,32 @@ class Problem:
         Raises as `solve`.
         """
         parameters, pinned = self._split(values)
-        return explain(
-            self._system(), [named.name for named in self._constraints], parameters, pinned
-        )
+        if self._engine().first(parameters, pinned) is not None:
+            return Explanation(feasible=True)
+        if self._parts is None:
+            self._parts = Parts(self._system())
+        return explain(self._parts, tuple(self._constraints), parameters, pinned)
 
-    def binding(self, solution: Mapping[str, int], **values: int) -> tuple[Binding, ...]:
+    def binding(self, solution: Mapping[str, int], /, **values: int) -> tuple[Binding, ...]:
         """Return each constraint at a solution, with its slack and whether it is tight.
 
         Raises ProblemError where a variable is missing; otherwise as `solve`.
         """
-        parameters, pinned = self._split(values)
-        missing = [name for name in self._variables if name not in solution]
-        if missing:
-            raise ProblemError(f"binding at a solution without {', '.join(missing)}")
-        at = {name: as_integer(solution[name], name) for name in self._variables}
-        system = self._system()
-        return bindings(system, self._constraints, {**parameters, **at, **pinned})
+        at = self._at(solution, values)
+        labels = [(named.name, named.text) for named in self._constraints.values()]
+        return bindings(self._system(), labels, at)
 
     def evaluate(self, expression: str | Term, solution: Mapping[str, int], **values: int) -> int:
-        """Return the value of an expression at a solution; raises as `solve` and `parse`."""
-        parameters, _ = self._split(values)
-        node = self._expression(expression)
-        found = evaluate(node, {**parameters, **{k: int(v) for k, v in solution.items()}})
-        if found is None or not isinstance(found, int):
-            raise ProblemError(f"`{to_text(node)}` has no integer value there")
+        """Return the value of an expression at a solution.
+
+        Raises ProblemError where a variable is missing or there is no integer value; otherwise as
+        `solve` and `add`.
+        """
+        at = self._at(solution, values)
+        node, text = self._expression(expression)
+        found = evaluate(self.inlined(node), at)
+        if not isinstance(found, int):
+            raise ProblemError(f"`{text}` has no integer value there")
         return found
 
     # -- files ------------------------------------------------------------------------------
@@ -324,7 +345,7 @@ class Problem:
 
     # -- within -----------------------------------------------------------------------------
 
-    def inlined(self, node: Node) -> Node:
+    def inlined(self, node: N) -> N:
         """Return a node with the definitions put in."""
         return substitute(node, self._definitions) if self._definitions else node
 
@@ -336,9 +357,9 @@ class Problem:
     def _system(self) -> System:
         if self._solver is not None:
             return self._solver.system
-        variables = tuple((v.name, v.domain) for v in self._variables.values())
-        inlined = tuple(self.inlined(named.node) for named in self._constraints)
-        return System(variables, tuple(self._parameters), inlined)  # type: ignore[arg-type]
+        variables = tuple([(v.name, v.domain) for v in self._variables.values()])
+        constraints = tuple([self.inlined(named.node) for named in self._constraints.values()])
+        return System(variables, tuple(self._parameters), constraints)
 
     def _best(
         self,
@@ -350,12 +371,12 @@ class Problem:
         maximize: bool,
     ) -> Optimum | list[Optimum]:
         parameters, pinned = self._split(values)
-        if top is not None and top < 1:
-            raise ProblemError(f"top={top}; expected 1 or more")
+        if top is not None and as_integer(top, "top") < 1:
+            raise ProblemError(f"top={top}, expected 1 or more")
+        node = self.inlined(self._expression(objective)[0])
         found = self._engine().best(
-            self._expression(objective), parameters, pinned,
-            maximize=maximize, top=top or 1, max_rows=max_rows,
-        )  # fmt: skip
+            node, parameters, pinned, maximize=maximize, top=top or 1, max_rows=max_rows
+        )
         if not found:
             if self._engine().first(parameters, pinned) is None:
                 raise self._infeasible(values)
@@ -363,11 +384,16 @@ class Problem:
         optima = [Optimum(solution, value) for value, solution in found]
         return optima[0] if top is None else optima
 
-    def _expression(self, expression: str | Term) -> Expr:
-        given = parse_expression(expression) if isinstance(expression, str) else as_node(expression)
-        node = self.inlined(self._known(given, expression))
-        assert isinstance(node, Expr)
-        return node
+    def _expression(self, expression: str | Term | int) -> tuple[Expr, str]:
+        """Return a checked node, definitions not put in, and its text."""
+        if isinstance(expression, str):
+            parsed = read(expression)
+            node = as_expr(parsed.node)
+            self._check(node, parsed.names, expression)
+            return node, expression.strip()
+        node = as_term(expression).node
+        self._check(node, names_of(node), None)
+        return node, to_text(node)
 
     def _infeasible(self, values: Mapping[str, int]) -> Infeasible:
         given = ", ".join(f"{k}={v}" for k, v in values.items())
@@ -384,61 +410,39 @@ class Problem:
                 pinned[name] = number
             else:
                 known = [*self._parameters, *self._variables]
-                raise ProblemError(_unknown(name, known, "parameter or variable"))
+                raise ProblemError(unknown(name, known, "parameter or variable"))
         return parameters, pinned
 
+    def _at(self, solution: Mapping[str, int], values: Mapping[str, int]) -> dict[str, int]:
+        parameters, pinned = self._split(values)
+        given = {**solution, **pinned}
+        missing = [name for name in self._variables if name not in given]
+        if missing:
+            raise ProblemError(f"no value for {', '.join(missing)} in {dict(solution)!r}")
+        return {**parameters, **{name: as_integer(given[name], name) for name in self._variables}}
+
     def _claim(self, name: str) -> None:
-        if not isinstance(name, str) or not name.isidentifier() or name in RESERVED:
-            raise ProblemError(
-                f"{name!r} cannot be a name; expected an identifier, no function or keyword"
-            )
-        for kind, taken in (
-            ("variable", self._variables),
-            ("parameter", self._parameters),
-            ("definition", self._definitions),
-        ):
-            if name in taken:
-                raise ProblemError(f"{name!r} is a {kind} already; choose another name")
+        check_name(name)
+        if name in self._kinds:
+            raise ProblemError(f"there is a {self._kinds[name]} {name!r} already")
 
-    def _known(self, node: Node, given: object) -> Node:
-        for name in names_of(node):
-            if not (
-                name in self._variables or name in self._parameters or name in self._definitions
-            ):
-                known = [*self._variables, *self._parameters, *self._definitions]
-                message = _unknown(name, known, "name")
-                if not isinstance(given, str):
-                    raise ExpressionError(message)
-                place = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", given)
-                raise ExpressionError(message, given, place.start() if place else None)
-        return node
+    def _declared(self, name: str, kind: str) -> None:
+        self._kinds[name] = kind
+        self._solver = self._parts = None
 
+    def _free_name(self, text: str) -> str:
+        called, count = text, 1
+        while called in self._constraints:
+            count += 1
+            called = f"{text} ({count})"
+        return called
 
-def _unknown(name: str, known: list[str], what: str) -> str:
-    close = difflib.get_close_matches(name, known, n=3)
-    ordered = [*close, *[k for k in known if k not in close]]
-    listed = ", ".join(ordered[:12]) + (", ..." if len(ordered) > 12 else "")
-    return f"unknown {what} {name!r}; known: {listed or 'none yet'}"
-
-
-def _domain(name: str, domain: Iterable[int] | int, high: int | None, step: int) -> tuple[int, ...]:
-    if high is not None or not hasattr(domain, "__iter__"):
-        if high is None:
-            raise ProblemError(f"{name!r}: a range needs both ends, as in var({name!r}, 1, 16)")
-        low = as_integer(domain, f"{name!r}, low end")
-        top, by = as_integer(high, f"{name!r}, high end"), as_integer(step, f"{name!r}, step")
-        if by < 1:
-            raise ProblemError(f"{name!r}: step {by}; expected 1 or more")
-        found = range(low, top + 1, by)
-        if len(found) > MAX_DOMAIN:
-            raise ProblemError(f"{name!r}: {len(found):,} values; at most {MAX_DOMAIN:,}")
-        values = tuple(found)
-    else:
-        if isinstance(domain, str | bytes):
-            raise ExpressionError(f"{name!r}: expected integers, got {domain!r}")
-        values = tuple(dict.fromkeys(domain))
-        if not all(type(value) is int for value in values):
-            values = tuple(dict.fromkeys(as_integer(v, f"{name!r}, a value") for v in values))
-    if not values:
-        raise ProblemError(f"{name!r}: an empty domain; give at least one integer")
-    return values
+    def _check(self, node: Node, names: Iterable[str], text: str | None) -> None:
+        """Raise ExpressionError for a name that is not declared, and for what grows too large."""
+        for name in names:
+            if name not in self._kinds:
+                message = unknown(name, tuple(self._kinds), "name")
+                column = None if text is None else column_of(text, name)
+                raise ExpressionError(message, text, column)
+        if self._extents and not self._extents.keys().isdisjoint(names):
+            extent_of(node, self._extents)

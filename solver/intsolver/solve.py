@@ -63,10 +63,20 @@ class Solver:
         return self._plan(parameters).solve(parameters, pinned, max_rows)
 
     def first(
-        self, parameters: Mapping[str, int], pinned: Mapping[str, int]
+        self,
+        parameters: Mapping[str, int],
+        pinned: Mapping[str, int],
+        *,
+        max_states: int | None = None,
     ) -> dict[str, int] | None:
-        """Return the first solution, found without enumerating, or None."""
-        found = self.limit(parameters, pinned, 1)
+        """Return the first solution, found without enumerating, or None.
+
+        Raises
+        ------
+        TooManySolutions
+            Looked at more than `max_states` states without telling.
+        """
+        found = self._plan(parameters).limit(parameters, pinned, 1, max_states)
         return found[0] if found.count else None
 
     def limit(self, parameters: Mapping[str, int], pinned: Mapping[str, int], n: int) -> Solutions:
@@ -253,12 +263,18 @@ class _Plan:
             return Table({name: self.domains[name][:0] for name in chain.order}, 0)
         return Diagram(chain.order, [lv.domain for lv in chain.levels], layers)
 
-    def limit(self, parameters: Mapping[str, int], pinned: Mapping[str, int], n: int) -> Solutions:
+    def limit(
+        self,
+        parameters: Mapping[str, int],
+        pinned: Mapping[str, int],
+        n: int,
+        max_states: int | None = None,
+    ) -> Solutions:
         if n <= 0 or not self._open(parameters, pinned):
             return self._nothing()
         parts: list[Part] = []
         for chain in self.chains:
-            table = search(chain, parameters, pinned, n)
+            table = search(chain, parameters, pinned, n, max_states)
             if not table.count:
                 return self._nothing()
             parts.append(table)
@@ -437,15 +453,27 @@ def components(
     return list(groups.values())
 
 
-def search(chain: Chain, parameters: Mapping[str, int], pinned: Mapping[str, int], n: int) -> Table:
-    """Return the first `n` rows of a chain, depth first in blocks that grow."""
+def search(
+    chain: Chain,
+    parameters: Mapping[str, int],
+    pinned: Mapping[str, int],
+    n: int,
+    max_states: int | None = None,
+) -> Table:
+    """Return the first `n` rows of a chain, depth first in blocks that grow.
+
+    Raises
+    ------
+    TooManySolutions
+        Looked at more than `max_states` states without telling.
+    """
     env = chain.env(parameters)
     picks = [chain.picks(level, pinned) for level in chain.levels]
     depth_all = len(chain.levels)
     start = np.zeros((0, 1), np.intp)
     stack: list[tuple[int, list[Any], NDArray[np.intp]]] = [(0, [], start)]
     found: list[NDArray[np.intp]] = []
-    total, block = 0, 32
+    total, block, looked_at = 0, 32, 0
     while stack and total < n:
         depth, columns, values = stack.pop()
         states = values.shape[1]
@@ -453,6 +481,9 @@ def search(chain: Chain, parameters: Mapping[str, int], pinned: Mapping[str, int
             stack.append((depth, [c[block:] for c in columns], values[:, block:]))
             columns, values, states = [c[:block] for c in columns], values[:, :block], block
         level = chain.levels[depth]
+        looked_at += states * len(level.domain)
+        if max_states is not None and looked_at > max_states:
+            raise TooManySolutions(f"{looked_at:,} states without a solution", looked_at)
         source, value, after = expand(level, env, columns, states, picks[depth], 1 << 40)
         if not source.size:
             block = min(block * 2, 1 << 14)  # in vain: look at more at once

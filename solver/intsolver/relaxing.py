@@ -1,0 +1,253 @@
+"""The smallest change of one constraint, or of one pin, that makes an infeasible case feasible.
+
+A parameter in which every inequality is linear, ``a + k * parameter <= 0``, is solved for: the
+least change is the optimum of an expression over the solutions of the other constraints. Other
+parameters are tried as variables, near their present value first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from intsolver import expr as e
+from intsolver.errors import TooManySolutions
+from intsolver.evaluate import children, evaluate, names_of
+from intsolver.text import to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from intsolver.conflict import Case
+    from intsolver.expr import Constraint, Expr
+
+_WINDOWS = (8, 64, 512)  # how far from its present value a parameter is tried
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """A smallest change of one constraint that alone makes the problem feasible.
+
+    `parameter` and `value` say which parameter, or which pinned variable, to set to what; both are
+    None where only the constraint itself can give way. `bound` is then the nearest constant in the
+    place of its own that would do, None where leaving the constraint out is all that helps.
+    """
+
+    constraint: str
+    text: str
+    parameter: str | None = None
+    value: int | None = None
+    bound: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.constraint}: {self.text}"
+
+
+def relaxations(case: Case, member: int, label: str) -> list[Relaxation]:
+    """Return what resolves the conflict by changing `member` of the case alone, smallest first."""
+    count = len(case.constraints)
+    if member >= count:
+        return list(_pin(case, case.pins[member - count], label))
+    node = case.constraints[member]
+    found = []
+    for name in sorted(names_of(node) & set(case.parameters)):
+        new = _nearest(case, name)
+        if new is not None:
+            found.append(Relaxation(label, _needs(case, name, new), name, new.value))
+    if found:
+        return sorted(found, key=lambda r: _distance(case, r))
+    rest = [i for i in range(case.size) if i != member]
+    bound = _bound(case, node, rest, label)
+    if bound is not None:
+        return [bound]
+    try:
+        able = case.first(rest) is not None
+    except TooManySolutions:
+        able = False
+    return [Relaxation(label, "leave it out")] if able else []
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A value of a parameter, and whether the further ones in that direction do too."""
+
+    value: int
+    further: bool
+
+
+def _needs(case: Case, name: str, new: _New) -> str:
+    if not new.further:
+        return f"needs {name} = {new.value}"
+    return f"needs {name} {'>=' if new.value > case.parameters[name] else '<='} {new.value}"
+
+
+def _distance(case: Case, relaxation: Relaxation) -> float:
+    assert relaxation.parameter is not None
+    assert relaxation.value is not None
+    now = case.parameters[relaxation.parameter]
+    return abs(relaxation.value - now) / max(abs(now), 1)
+
+
+def _pin(case: Case, name: str, label: str) -> Iterator[Relaxation]:
+    """Yield the nearest other value of a pinned variable."""
+    members = [i for i in range(case.size) if i != len(case.constraints) + case.pins.index(name)]
+    away = e.Absolute(e.Difference(e.Name(name), e.Constant(case.pinned[name])))
+    best = case.best(*case.split(members), away, maximize=False)
+    if best is not None:
+        value = best[1][name]
+        yield Relaxation(label, f"needs {name} = {value}", name, value)
+
+
+# -- parameters ---------------------------------------------------------------------------------
+
+
+def _nearest(case: Case, name: str) -> _New | None:
+    """Return the nearest value of a parameter with which everything is feasible."""
+    now = case.parameters[name]
+    lines: list[tuple[Expr, Expr]] = []
+    rest: list[Constraint] = []
+    for node in case.constraints:
+        if name not in names_of(node):
+            rest.append(node)
+            continue
+        for part in node.of if isinstance(node, e.All) else (node,):
+            line = _line(part, name)
+            if line is None:
+                return _tried(case, name)
+            lines.append(line)
+    found = []
+    for up in (True, False):
+        value = _solved(case, lines, rest, now, up=up)
+        if value is not None and value != now:
+            found.append(_New(value, further=True))
+    return min(found, key=lambda new: abs(new.value - now), default=None)
+
+
+def _solved(
+    case: Case, lines: list[tuple[Expr, Expr]], rest: list[Constraint], now: int, *, up: bool
+) -> int | None:
+    """Return the least (`up`) or greatest value beyond `now` that ``a + k * value <= 0`` allow.
+
+    Lines with k < 0 are bounds from below, -(a // k); with k > 0 from above, (-a) // k. Those that
+    do not bound in the direction looked for have to hold at the value found.
+    """
+    zero = e.Constant(0)
+    constraints, kept = list(rest), []
+    bounds: list[Expr] = []
+    for a, k in lines:
+        sign = evaluate(k, case.parameters) if names_of(k) <= set(case.parameters) else None
+        if sign is None:  # not a number: look where it has the sign that makes it a bound
+            constraints.append(e.Compare("<" if up else ">", k, zero))
+        elif sign == 0 or (sign < 0) != up:
+            kept.append((a, k))
+            continue
+        bounds.append(
+            e.Negative(e.FloorDivision(a, k)) if up else e.FloorDivision(e.Negative(a), k)
+        )
+    if not bounds:
+        return None
+    if kept:
+        bounds.append(e.Constant(now))
+    value: Expr = e.Maximum(tuple(bounds)) if up else e.Minimum(tuple(bounds))
+    value = bounds[0] if len(bounds) == 1 else value
+    constraints += [e.Compare("<=", e.Sum(a, e.Product(k, value)), zero) for a, k in kept]
+    best = case.best(constraints, case.pinned, value, maximize=not up)
+    return best[0] if best is not None and (best[0] > now) == up else None
+
+
+def _tried(case: Case, name: str) -> _New | None:
+    """Return the nearest value at which everything is feasible, if there is one near by."""
+    now = case.parameters[name]
+    away = e.Absolute(e.Difference(e.Name(name), e.Constant(now)))
+    for reach in _WINDOWS:
+        near = {name: range(now - reach, now + reach + 1)}
+        best = case.best(case.constraints, case.pinned, away, maximize=False, free=near)
+        if best is not None:
+            return _New(best[1][name], further=False)
+    return None
+
+
+def _line(node: Constraint, name: str) -> tuple[Expr, Expr] | None:
+    """Return (a, k) with the inequality `node` as ``a + k * name <= 0``, None if it is no such."""
+    if not isinstance(node, e.Compare) or node.relation in ("==", "!=") or _has_quotient(node):
+        return None
+    small, large = _sides(node)
+    line = _linear(e.Difference(small, large), name)
+    if line is None or node.relation in ("<=", ">="):
+        return line
+    return e.Sum(line[0], e.Constant(1)), line[1]
+
+
+def _linear(node: Expr, name: str) -> tuple[Expr, Expr] | None:
+    """Return (a, k) with ``node == a + k * name``, None where it is not of that form."""
+    line: tuple[Expr, Expr] | None = None
+    if name not in names_of(node):
+        return node, e.Constant(0)
+    match node:
+        case e.Name():
+            line = e.Constant(0), e.Constant(1)
+        case e.Negative(of):
+            inner = _linear(of, name)
+            line = inner and (e.Negative(inner[0]), e.Negative(inner[1]))
+        case e.Sum(left, right) | e.Difference(left, right):
+            one, other, make = _linear(left, name), _linear(right, name), type(node)
+            line = one and other and (make(one[0], other[0]), make(one[1], other[1]))
+        case e.Product(left, right) if name not in names_of(left) & names_of(right):
+            with_it, factor = (left, right) if name in names_of(left) else (right, left)
+            inner = _linear(with_it, name)
+            line = inner and (e.Product(inner[0], factor), e.Product(inner[1], factor))
+    return line
+
+
+# -- constants ----------------------------------------------------------------------------------
+
+
+def _bound(case: Case, node: Constraint, rest: list[int], label: str) -> Relaxation | None:
+    """Return the nearest bound with which a comparison, or one of a chain, can be met."""
+    parts = node.of if isinstance(node, e.All) else (node,)
+    constraints, pins = case.split(rest)
+    found = []
+    for i, part in enumerate(parts):
+        if not isinstance(part, e.Compare) or part.relation == "!=" or _has_quotient(part):
+            continue
+        if not names_of(part):
+            continue
+        others = [other for j, other in enumerate(parts) if j != i]
+        small, large = _sides(part)
+        excess: Expr = e.Difference(small, large)
+        if part.relation == "==":
+            excess = e.Absolute(excess)
+        best = case.best(constraints + others, pins, excess, maximize=False)
+        if best is not None:
+            found.append((best[0], _moved(case, part, best, label)))
+    return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _moved(case: Case, part: e.Compare, best: tuple[int, dict[str, int]], label: str) -> Relaxation:
+    """Return a comparison with its constant moved to where it is met."""
+    excess, at = best
+    known = set(case.parameters)
+    left, right = (names_of(side) - known for side in (part.left, part.right))
+    if left and right:
+        excess += part.relation in ("<", ">")
+        small, large = map(to_text, _sides(part))
+        return Relaxation(label, f"needs {small} lower or {large} higher by {excess}")
+    side = part.left if left else part.right
+    value = evaluate(side, {**case.parameters, **at})
+    assert isinstance(value, int)
+    sign = part.relation if left else _TURNED[part.relation]
+    value += {"<": 1, ">": -1}.get(sign, 0)
+    return Relaxation(label, f"needs {to_text(side)} {sign} {value}", bound=value)
+
+
+_TURNED = {"<=": ">=", "<": ">", ">=": "<=", ">": "<", "==": "=="}
+
+
+def _sides(node: e.Compare) -> tuple[Expr, Expr]:
+    """Return the side that is to be the smaller one first."""
+    turned = node.relation in (">=", ">")
+    return (node.right, node.left) if turned else (node.left, node.right)
+
+
+def _has_quotient(node: e.Node) -> bool:
+    return isinstance(node, e.ExactDivision) or any(map(_has_quotient, children(node)))
