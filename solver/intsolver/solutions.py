@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 import random
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,10 +20,12 @@ import numpy as np
 from intsolver.errors import ProblemError, TooManySolutions
 
 if TYPE_CHECKING:
-    from intsolver.chain import Layer
     from numpy.typing import NDArray
 
+    from intsolver.chain import Layer
+
 _EXACT = 1 << 62
+_INT64 = 1 << 63
 MAX_LISTED = 100_000_000  # cells of a listing
 
 
@@ -237,6 +240,13 @@ class Diagram:
         }
 
 
+def _int64(column: NDArray[Any]) -> NDArray[Any]:
+    """Return a column as int64 where its values fit."""
+    if column.dtype != object or not all(-_INT64 <= value < _INT64 for value in set(column)):
+        return column
+    return column.astype(np.int64)
+
+
 def _first_of_each(columns: Sequence[NDArray[Any]], rows: int) -> NDArray[np.intp]:
     """Return the rows at which each distinct combination is seen first, ascending."""
     if rows < 2 or not columns:
@@ -258,13 +268,27 @@ def _distinct(columns: Mapping[str, NDArray[Any]], rows: int) -> dict[str, NDArr
     return {name: column[first] for name, column in columns.items()}
 
 
+class Check(Protocol):
+    """What tells solutions from other assignments, without the set."""
+
+    def holds(self, columns: Mapping[str, Sequence[int]]) -> NDArray[np.bool_]:
+        """Return which rows are solutions; columns by variable, of one length."""
+
+    def neighbours(self, solutions: Solutions, assignment: Mapping[str, int]) -> Solutions:
+        """Return the solutions one variable away from an assignment."""
+
+
 class Solutions(Sequence[Mapping[str, int]]):
     """Every solution of a problem, without duplicates, in a fixed order.
 
     `order` are the variables in the order in which the set is lexicographic.
     """
 
-    def __init__(self, names: tuple[str, ...], parts: Sequence[Part], check: Any = None) -> None:
+    count: int  # type: ignore[assignment]  # how many there are, not Sequence's method
+
+    def __init__(
+        self, names: tuple[str, ...], parts: Sequence[Part], check: Check | None = None
+    ) -> None:
         self.names = names
         self._parts = tuple(parts)
         self._check = check
@@ -275,6 +299,8 @@ class Solutions(Sequence[Mapping[str, int]]):
         self.order = tuple(name for part in parts for name in part.names)
 
     def __len__(self) -> int:
+        if self.count > sys.maxsize:
+            raise OverflowError(f"{self.count:,} solutions are more than len() can say; use .count")
         return self.count
 
     def __bool__(self) -> bool:
@@ -290,6 +316,8 @@ class Solutions(Sequence[Mapping[str, int]]):
     def __getitem__(self, index: int | slice) -> dict[str, int] | Solutions:
         if isinstance(index, slice):
             start, stop, step = index.indices(self.count)
+            if (start, stop, step) == (0, self.count, 1):
+                return self
             return self._picked(range(start, stop, step))
         rank = operator.index(index)
         if not -self.count <= rank < self.count:
@@ -320,11 +348,7 @@ class Solutions(Sequence[Mapping[str, int]]):
             The set is too large to be listed.
         """
         self._know([name])
-        if self.count > MAX_LISTED:
-            raise TooManySolutions(
-                f"{self.count:,} solutions are too many to list; sample, limit or index the set",
-                self.count,
-            )
+        self._listable(self.count)
         inner, found = self.count, None
         for part in self._parts:
             inner = inner // part.count if part.count else 0
@@ -335,7 +359,7 @@ class Solutions(Sequence[Mapping[str, int]]):
                 outer = self.count // (part.count * inner) if self.count else 0
                 found = column if outer == 1 else np.tile(column, outer)
         assert found is not None
-        return found
+        return _int64(found)
 
     def to_numpy(self) -> NDArray[Any]:
         """Return the set as (count, variables) int64, columns as in `names`; raises as `column`."""
@@ -364,7 +388,12 @@ class Solutions(Sequence[Mapping[str, int]]):
         if n >= self.count:
             return self
         generator = random.Random(seed)  # noqa: S311 - a sample, not a secret
-        return self._picked(sorted(generator.sample(range(self.count), n)))
+        if self.count <= sys.maxsize:
+            return self._picked(sorted(generator.sample(range(self.count), n)))
+        drawn: set[int] = set()  # of so many, hardly one is drawn twice
+        while len(drawn) < n:
+            drawn.add(generator.randrange(self.count))
+        return self._picked(sorted(drawn))
 
     def limit(self, n: int) -> Solutions:
         """Return the first `n` solutions."""
@@ -396,7 +425,11 @@ class Solutions(Sequence[Mapping[str, int]]):
         """Return whether an assignment of all the variables is in the set."""
         if set(assignment) != set(self.names):
             return False
-        return bool(self._hits({name: [assignment[name]] for name in self.names})[0])
+        try:
+            columns = {name: [operator.index(assignment[name])] for name in self.names}
+        except TypeError:  # no integer, so in no domain
+            return False
+        return bool(self._hits(columns)[0])
 
     def neighbours(self, assignment: Mapping[str, int]) -> Solutions:
         """Return the solutions that differ from an assignment in exactly one variable.
@@ -419,6 +452,12 @@ class Solutions(Sequence[Mapping[str, int]]):
 
     # -- within -----------------------------------------------------------------------------
 
+    def _listable(self, rows: int) -> None:
+        if rows > MAX_LISTED:
+            raise TooManySolutions(
+                f"{rows:,} solutions are too many to list; sample, limit or index the set", rows
+            )
+
     def _know(self, names: Sequence[str]) -> None:
         for name in names:
             if name not in self.names:
@@ -432,6 +471,9 @@ class Solutions(Sequence[Mapping[str, int]]):
         return np.array([row in rows for row in wanted])
 
     def _picked(self, ranks: Sequence[int]) -> Solutions:
+        if isinstance(ranks, range):
+            rows = max(0, -((ranks.start - ranks.stop) // ranks.step))  # len() may overflow
+            self._listable(rows)
         columns = self._at(ranks)
         return Solutions(self.names, [Table({n: columns[n] for n in self.order}, len(ranks))], None)
 
