@@ -185,5 +185,8 @@ def test_injection_says_what_is_missing() -> None:
     flat = Galaxy(np.full_like(host.image, 0.1), host.truth)
     with pytest.raises(WorkbenchError, match="no galaxy stands out"):
         inject(flat, [Clump(5, 5, 0.1)])
+    assert Injected((flat, host))(0, 0).truth.labels.size  # the other host is taken
+    with pytest.raises(WorkbenchError, match="no galaxy stands out"):
+        Injected((flat,))(0, 0)
     with pytest.raises(WorkbenchError, match="no host picture"):
         Injected(())(0, 0)

@@ -119,6 +119,7 @@ def _add_train(commands: Any) -> None:
     add("--min-flux-ratio", type=float, default=0.0, help="ignore fainter truth on validation")
     add("--precision", choices=("32-true", "bf16-mixed", "16-mixed"), default="32-true")
     add("--devices", type=_positive, default=1)
+    add("--loaders", type=_count, default=0, help="processes that augment pictures")
     add("--no-progress", action="store_true")
     parser.set_defaults(run=_run_train)
 
@@ -133,7 +134,7 @@ def _run_train(args: argparse.Namespace) -> int:
         epochs=args.epochs, batch=args.batch, learning_rate=args.learning_rate,
         patience=args.patience, min_flux_ratio=args.min_flux_ratio, weights=args.weights,
         trainable_stages=args.stages, precision=args.precision, devices=args.devices,
-        seed=args.seed,
+        seed=args.seed, workers=args.loaders,
     )  # fmt: skip
     config = DetectorConfig(backbone=args.backbone)
     plan = Plan(_request(args), _validation(args), config, options, args.start_from)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 NUCLEUS_FWHM = 1.5
 # PSF stamps reach this far: 99.5 % of the light of a Moffat profile of beta 3.5 is inside.
 REACH_FWHM = 4.0
+HOST_ATTEMPTS = 30
 
 
 @dataclass(frozen=True)
@@ -227,12 +228,12 @@ class Injected:
         Raises
         ------
         WorkbenchError
-            There is no host, or the one drawn cannot be used.
+            There is no host, or none of those drawn can be used.
         """
         if not self.hosts:
             raise WorkbenchError("injected: no host picture; expected at least one with known PSF")
         rng = np.random.default_rng([seed, index, 1])
-        turned = turn(self.hosts[int(rng.integers(len(self.hosts)))], int(rng.integers(8)))
+        turned = turn(self._host(rng), int(rng.integers(8)))
         number, _ = statistics.draw_numbers(rng, float(rng.uniform(0.16, 1.0)), 0.0)
         at = places(turned, number, rng, turned.truth.centres)
         clumps = [
@@ -242,6 +243,19 @@ class Injected:
         ]  # fmt: skip
         made = inject(turned, clumps, self.style)
         return Galaxy(made.image, replace(made.truth, name=f"inj-{seed}-{index}"))
+
+    def _host(self, rng: np.random.Generator) -> Galaxy:
+        """Draw hosts until a galaxy stands out in one: some are too faint to carry clumps."""
+        for attempt in range(HOST_ATTEMPTS):
+            host = self.hosts[int(rng.integers(len(self.hosts)))]
+            try:
+                outline(host)
+            except WorkbenchError:
+                if attempt == HOST_ATTEMPTS - 1:
+                    raise
+            else:
+                break
+        return host
 
 
 def draw_ratios(rng: np.random.Generator, number: int) -> list[float]:
