@@ -1,22 +1,26 @@
 """Problems as files: `intcsp-1`, and what Kernel Tuner takes.
 
 `intcsp-1` is JSON: `variables` (a list of `name` and `domain`, integers), `constraints` (texts of
-the language, or objects with `text` and `name`), `params` (parameters with their integer values;
-other entries are remarks), `objective` (`sense` and `expr`), `name`.
+the language), `constraint_names` (optional: a name or null for each), `params` (those that
+constraints or the objective use are parameters, with integer values; other entries are remarks),
+`objective` (`sense`, "max" or "min", and `expr`), `name`. Other keys are remarks.
+
+Kernel Tuner's T1 input (the "FAIR" tuning format) is JSON with `ConfigurationSpace`, which has
+`TuningParameters` (`Name`, `Values` as Python text such as "[1, 2, 4]") and `Conditions`
+(`Expression`).
 """
 
 from __future__ import annotations
 
-import ast
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intsolver.errors import FormatError, IntsolverError
-from intsolver.evaluate import names_of
-from intsolver.parse import parse
+from intsolver.parse import read
 from intsolver.text import to_text
+from intsolver.values import read_values
 
 if TYPE_CHECKING:
     from intsolver.problem import Problem
@@ -43,31 +47,31 @@ def from_space(make: type[Problem], space: Mapping[str, object] | str | Path) ->
             name = _field(variable, "name", str, place)
             with _placed(place):
                 problem.var(name, _integers(variable, name, place))
-        texts = [_constraint(item, f"constraints[{i}]") for i, item in enumerate(constraints)]
+        texts = _texts(constraints)
         _parameters(problem, content, texts)
-        taken: set[str] = set()
-        for i, (text, name) in enumerate(texts):
+        names = _names(content, len(texts))
+        for i, (text, name) in enumerate(zip(texts, names, strict=True)):
             with _placed(f"constraints[{i}]"):
-                problem.add(text, name=name if name and name not in taken else None)
-            taken.add(name or text)
+                problem.add(text, name=name)
         _objective(problem, content)
     return problem
 
 
 def to_space(problem: Problem) -> dict[str, object]:
     """Return the problem as a dictionary; see `Problem.to_space`."""
-    constraints: list[object] = []
+    texts = []
     for named in problem.constraints:
         inlined = problem.inlined(named.node)
-        text = named.text if inlined is named.node else to_text(inlined)
-        constraints.append(text if named.name == named.text else {"text": text, "name": named.name})
+        texts.append(named.text if inlined is named.node else to_text(inlined))
     space: dict[str, object] = {
         "format": FORMAT,
         "name": problem.name,
         "variables": [{"name": v.name, "domain": list(v.domain)} for v in problem.variables],
-        "constraints": constraints,
+        "constraints": texts,
         "params": problem.params,
     }
+    if any(named.name != named.text for named in problem.constraints):
+        space["constraint_names"] = [named.name for named in problem.constraints]
     if problem.objective is not None:
         space["objective"] = {"expr": problem.objective[0], "sense": problem.objective[1]}
     return space
@@ -89,6 +93,8 @@ def from_kernel_tuner(
         return _from_t1(make, tune_params, name)
     if isinstance(restrictions, str):
         restrictions = [restrictions]
+    elif not isinstance(restrictions, Iterable):
+        raise FormatError(f"restrictions: expected a list of texts, got {_short(restrictions)}")
     problem = make(name)
     for parameter, values in tune_params.items():
         with _placed(f"tune_params[{parameter!r}]"):
@@ -123,7 +129,10 @@ def _from_t1(make: type[Problem], content: Mapping[str, Any], label: str) -> Pro
                 raise FormatError(f"{place}: expected an object, got {_short(item)}")
             with _placed(place):
                 problem.var(_field(item, "Name", str, place), _t1_values(item, place))
-        for i, item in enumerate(space.get("Conditions", []) or []):
+        conditions = space.get("Conditions") or []
+        if not isinstance(conditions, list):
+            raise FormatError(f"Conditions: expected a list, got {_short(conditions)}")
+        for i, item in enumerate(conditions):
             place = f"Conditions[{i}]"
             expression = item.get("Expression") if isinstance(item, Mapping) else item
             if not isinstance(expression, str):
@@ -134,13 +143,10 @@ def _from_t1(make: type[Problem], content: Mapping[str, Any], label: str) -> Pro
 
 
 def _t1_values(item: Mapping[str, Any], place: str) -> list[int]:
-    values = item.get("Values")
-    if isinstance(values, str):
-        try:
-            values = ast.literal_eval(values)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            raise FormatError(f"{place}: Values {_short(values)} is no list of integers") from None
-    return _listed(values)
+    if "Values" not in item:
+        raise FormatError(f"{place}: no 'Values'; expected text such as '[1, 2, 4]'")
+    values = item["Values"]
+    return read_values(values.strip()) if isinstance(values, str) else _listed(values)
 
 
 def _listed(values: object) -> list[int]:
@@ -150,36 +156,45 @@ def _listed(values: object) -> list[int]:
 
 
 def _integers(variable: Mapping[str, Any], name: str, place: str) -> list[int]:
-    domain = _field(variable, "domain", list, place)
+    domain: list[int] = _field(variable, "domain", list, place)
     for value in domain:
         if type(value) is not int:
             raise FormatError(f"domain of {name!r}: expected integers, got {_short(value)}")
     return domain
 
 
-def _constraint(item: object, place: str) -> tuple[str, str | None]:
-    if isinstance(item, str):
-        return item, None
-    if isinstance(item, Mapping) and isinstance(item.get("text"), str):
-        name = item.get("name")
-        if name is None or isinstance(name, str):
-            return item["text"], name
-    raise FormatError(
-        f"{place}: expected text, or an object with text and name, got {_short(item)}"
-    )
+def _texts(constraints: list[Any]) -> list[str]:
+    for i, text in enumerate(constraints):
+        if not isinstance(text, str):
+            raise FormatError(f"constraints[{i}]: expected text, got {_short(text)}")
+    return constraints
 
 
-def _parameters(
-    problem: Problem, content: Mapping[str, Any], texts: list[tuple[str, str | None]]
-) -> None:
+def _names(content: Mapping[str, Any], count: int) -> list[str | None]:
+    names = content.get("constraint_names")
+    if names is None:
+        return [None] * count
+    if not isinstance(names, list) or len(names) != count:
+        raise FormatError(f"constraint_names: expected {count} names, got {_short(names)}")
+    for i, name in enumerate(names):
+        if not (name is None or (isinstance(name, str) and name)):
+            raise FormatError(f"constraint_names[{i}]: expected a name or null, got {_short(name)}")
+    return names
+
+
+def _parameters(problem: Problem, content: Mapping[str, Any], texts: list[str]) -> None:
     given = content.get("params") or {}
     if not isinstance(given, Mapping):
         raise FormatError(f"params: expected an object, got {_short(given)}")
     variables = {v.name for v in problem.variables}
     used: set[str] = set()
-    for i, (text, _) in enumerate(texts):
+    for i, text in enumerate(texts):
         with _placed(f"constraints[{i}]"):
-            used |= names_of(parse(text))
+            used.update(read(text).names)
+    objective = content.get("objective")
+    if isinstance(objective, Mapping) and isinstance(objective.get("expr"), str):
+        with _placed("objective"):
+            used.update(read(objective["expr"]).names)
     for name, value in given.items():
         if name in used and name not in variables:
             if type(value) is not int:
@@ -221,7 +236,7 @@ def _content(space: Mapping[str, object] | str | Path) -> tuple[Mapping[str, Any
 
 
 def _field(content: Mapping[str, Any], key: str, kind: type, place: str) -> Any:
-    words = {list: "a list", str: "text", Mapping: "an object"}
+    words: dict[type, str] = {list: "a list", str: "text", dict: "an object", Mapping: "an object"}
     if key not in content:
         raise FormatError(f"{place}: no {key!r}; expected {words[kind]}")
     value = content[key]

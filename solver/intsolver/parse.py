@@ -148,18 +148,12 @@ def column_of(text: str, name: str) -> int | None:
 
 @lru_cache(maxsize=16_384)
 def _read(text: str) -> Parsed:
-    text = _one_line(text)
-    if len(text) > MAX_LENGTH:
-        raise ExpressionError(f"the text has {len(text):,} characters, at most {MAX_LENGTH:,}")
-    if not text:
-        raise ExpressionError("the text is empty; expected for example 'x * y <= 1024'")
-    foreign = _FOREIGN.search(text)
-    if foreign is not None:
-        advice = _ADVICE.get(foreign[0], _LANGUAGE)
-        raise ExpressionError(
-            f"{foreign[0]!r} does not belong here: {advice}", text, foreign.start()
-        )
-    tree = _tree(text)
+    line = _one_line(text)
+    return read_tree(python_tree(line), line)
+
+
+def read_tree(tree: ast.expr, text: str) -> Parsed:
+    """Return a tree of Python's, of which `text` is the text, as ours; raises as `parse` does."""
     reader = _Reader()
     try:
         if len(text) > MAX_DEPTH:  # a shorter text cannot be deeper
@@ -168,6 +162,20 @@ def _read(text: str) -> Parsed:
     except _Misplaced as error:
         raise ExpressionError(error.message, text, _column(text, error.tree.col_offset)) from None
     return Parsed(node, tuple(reader.names))
+
+
+def python_tree(text: str) -> ast.expr:
+    """Return Python's own tree of a line; raises as `parse` does."""
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(f"the text has {len(text):,} characters, at most {MAX_LENGTH:,}")
+    if not text:
+        raise ExpressionError("the text is empty; expected for example 'x * y <= 1024'")
+    foreign = _FOREIGN.search(text)
+    if foreign is not None:
+        advice = _ADVICE.get(foreign[0], _LANGUAGE)
+        message = f"{foreign[0]!r} does not belong here: {advice}"
+        raise ExpressionError(message, text, foreign.start())
+    return _tree(text)
 
 
 def _one_line(text: str) -> str:

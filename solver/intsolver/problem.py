@@ -234,7 +234,9 @@ class Problem:
         return self._engine().limit(parameters, pinned, n)
 
     @overload
-    def minimize(self, objective: str | Term, /, *, max_rows: int = ..., **values: int) -> Optimum: ...
+    def minimize(
+        self, objective: str | Term, /, *, max_rows: int = ..., **values: int
+    ) -> Optimum: ...
     @overload
     def minimize(
         self, objective: str | Term, /, top: int, *, max_rows: int = ..., **values: int
@@ -256,7 +258,9 @@ class Problem:
         return self._best(objective, top, max_rows, values, maximize=False)
 
     @overload
-    def maximize(self, objective: str | Term, /, *, max_rows: int = ..., **values: int) -> Optimum: ...
+    def maximize(
+        self, objective: str | Term, /, *, max_rows: int = ..., **values: int
+    ) -> Optimum: ...
     @overload
     def maximize(
         self, objective: str | Term, /, top: int, *, max_rows: int = ..., **values: int
