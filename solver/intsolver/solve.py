@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from intsolver.chain import INT64, Chain, build, expand
+from intsolver.errors import TooManySolutions
 from intsolver.evaluate import substitute
 from intsolver.expr import Constant, Expr
 from intsolver.lower import PARAMETER, Low, Pool, conjuncts, tighten
