@@ -189,7 +189,7 @@ def _tree(text: str) -> ast.expr:
             warnings.simplefilter("ignore")  # `1or 2`, `1 is 1`: reported as errors or harmless
             return ast.parse(text, mode="eval").body
     except SyntaxError as error:
-        column = None if error.offset is None else min(max(error.offset - 1, 0), len(text))
+        column = min(error.offset - 1, len(text)) if error.offset else len(text)  # 0: at the end
         raise ExpressionError(f"not an expression: {error.msg}", text, column) from None
     except (ValueError, MemoryError, RecursionError, OverflowError) as error:
         raise ExpressionError(
