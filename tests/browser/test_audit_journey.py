@@ -199,6 +199,7 @@ def test_a_day_of_an_auditor(desk: Desk, folder: Path, audit_lab: Lab) -> None:
     moves_and_resizes(desk)
     adds_and_deletes(desk)
     undoes_and_redoes(desk)
+    reverts_one_action(desk)
     reads_the_sky(desk, folder)
     desk.press("Enter")
     assert [row.entry.kind for row in desk.rows()[-2:]] == ["done", "visit"]
@@ -328,10 +329,22 @@ def undoes_and_redoes(desk: Desk) -> None:
     assert [row.entry.kind for row in desk.rows()[-2:]] == ["undo", "redo"]
 
 
+def reverts_one_action(desk: Desk) -> None:
+    rejected = next(row for row in desk.rows() if row.entry.kind == "reject")
+    desk.press("l")
+    desk.root.locator(f"[data-do=revert-{rejected.seq}]").click()
+    row = desk.last("revert")
+    assert (row.entry.box, row.entry.after) == (rejected.entry.box, rejected.entry.before)
+    desk.press("Escape")
+    expect(desk.root.locator("[aria-label=History]")).to_be_hidden()
+
+
 def reads_the_sky(desk: Desk, folder: Path) -> None:
     truth = {t.name: t for t in read_coco(folder / "truth.json")}[desk.data("name")]
+    canvas = desk.page.locator(".ca-canvas").first
+    canvas.scroll_into_view_if_needed()
     zoom, left, top = (float(part) for part in desk.data("view").split())
-    box = desk.page.locator(".ca-canvas").first.bounding_box()
+    box = canvas.bounding_box()
     assert box is not None
     for sx, sy in itertools.product((0.3, 0.7), (0.2, 0.9)):
         at = (round(box["x"] + sx * box["width"]), round(box["y"] + sy * box["height"]))
@@ -425,7 +438,24 @@ def test_it_is_quick_with_200_boxes_and_fits_pictures(
             page.wait_for_timeout(300)  # an auditor looks; the next galaxy comes meanwhile
         assert np.median(opened) < 100, opened
         assert np.median(page.evaluate(WHEEL)) < 16
+        pinches(desk)
         stretches(desk)
+
+
+def pinches(desk: Desk) -> None:
+    """Two fingers moving apart zoom in, and leave the journal alone."""
+    box = desk.page.locator(".ca-canvas").first.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + 200
+    before, rows = float(desk.data("view").split()[0]), len(desk.rows())
+    touch = desk.page.context.new_cdp_session(desk.page)
+    for kind, apart in (("touchStart", 40), ("touchMove", 60), ("touchMove", 80)):
+        points = [{"x": x - apart, "y": y, "id": 1}, {"x": x + apart, "y": y, "id": 2}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    desk.page.wait_for_timeout(100)
+    assert float(desk.data("view").split()[0]) == pytest.approx(2 * before, rel=0.05)
+    assert len(desk.rows()) == rows
 
 
 def stretches(desk: Desk) -> None:

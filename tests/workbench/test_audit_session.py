@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,20 @@ def test_two_sessions_see_each_other(tmp_path: Path) -> None:
         assert second.act({"kind": "undo"}).boxes[box].status == "pending"
         with pytest.raises(WorkbenchError, match="nothing to undo"):
             first.act({"kind": "undo"})
+
+
+def test_threads_of_one_notebook_act_one_after_another(tmp_path: Path) -> None:
+    # JupyterLab handles a widget's messages on another thread than the cells.
+    with audit(tmp_path) as desk:
+
+        def add(number: int) -> None:
+            desk.act({"kind": "add", "to": [number, 1, number + 10, 11]}, "c.png")
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(add, range(40)))
+        assert len(desk.state("c.png").labels) == 40
+        numbers = [row.seq for row in desk.history("c.png")]
+        assert numbers == list(range(1, 41))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])

@@ -25,10 +25,12 @@ function attachMouse(desk) {
     fingers.set(event.pointerId, [sx, sy]);
     if (fingers.size === 2) { input.drag = null; state.ghost = null; pinch = spread(); return; }
     const [x, y] = toPicture(desk.view, desk.canvas, sx, sy);
-    const chosen = state.boxes.find((box) => box.id === state.selected);
+    // A box that was just moved is where it was let go, answered or not.
+    const boxes = state.boxes.map((box) => (state.ghost && state.ghost.id === box.id ? state.ghost : box));
+    const chosen = boxes.find((box) => box.id === state.selected);
     const movable = (box) => box && box.source !== "truth";
     const edges = movable(chosen) ? edgesAt(chosen, desk.view, desk.canvas, sx, sy) : null;
-    const stack = state.marks ? boxesAt(state.boxes, x, y) : [];
+    const stack = state.marks ? boxesAt(boxes, x, y) : [];
     // The selected box first: it is the one to be dragged. A click without a drag goes on to the next.
     const again = stack.indexOf(chosen), under = edges || again >= 0 ? chosen : stack[0];
     input.drag = { sx, sy, x, y, view: desk.view, moved: false };
@@ -126,7 +128,7 @@ function showCursor(desk, sx, sy, x, y) {
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 function attachKeys(desk) {
-  const { root, state, help } = desk;
+  const { root, state, input, help } = desk;
   const plain = {
     a: () => desk.decide("accept"), r: () => desk.decide("reject"), c: () => desk.decide("clear"),
     1: () => desk.decide("label", { label: 1 }), 2: () => desk.decide("label", { label: 2 }),
@@ -141,7 +143,7 @@ function attachKeys(desk) {
     ",": () => desk.setThreshold(desk.model.get("threshold") - desk.span / 50),
     ".": () => desk.setThreshold(desk.model.get("threshold") + desk.span / 50),
     t: () => { state.truth = !state.truth; desk.refresh(); }, o: () => { state.second = !state.second; desk.refresh(); },
-    f: desk.fitBoxes, s: () => desk.toggleSplit(),
+    l: () => desk.toggleHistory(), f: desk.fitBoxes, s: () => desk.toggleSplit(),
     h: () => { state.marks = !state.marks; desk.plan(); }, "?": () => desk.toggleHelp(),
     "[": () => grow(-1), "]": () => grow(1),
   };
@@ -163,10 +165,11 @@ function attachKeys(desk) {
     if (!chosen) return;
     if (chosen.source === "truth") { desk.act({ kind, box: chosen.id, to: [0, 0, 0, 0] }); return; } // Python says why not
     if (pressed && pressed.kind !== kind) flush();
-    const box = change(state.ghost || chosen);
+    const box = change(state.ghost && state.ghost.id === chosen.id ? state.ghost : chosen);
     if (box.x2 - box.x1 < 2 || box.y2 - box.y1 < 2) return;
     state.ghost = box;
     pressed = { kind, box };
+    input.held = true;
     desk.plan();
   }
 
@@ -174,6 +177,7 @@ function attachKeys(desk) {
     if (!pressed) return;
     const { kind, box } = pressed;
     pressed = null;
+    input.held = false;
     desk.act({ kind, box: box.id, to: [box.x1, box.y1, box.x2, box.y2] });
   }
 
@@ -191,7 +195,8 @@ function attachKeys(desk) {
     const control = event.ctrlKey || event.metaKey;
     if (event.key === "Escape") {
       if (!help.hidden) desk.toggleHelp(false);
-      else if (state.selected || state.ghost) { pressed = null; state.ghost = null; desk.select(null); }
+      else if (!desk.past.hidden) desk.toggleHistory(false);
+      else if (state.selected || state.ghost) { pressed = null; input.held = false; state.ghost = null; desk.select(null); }
       else root.blur();
       return true;
     }

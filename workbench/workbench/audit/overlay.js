@@ -11,7 +11,8 @@ function render({ model, el }) {
   };
   const pictures = new Map(), ahead = new Map();
   const waiting = new Map(); // ticket -> time sent
-  let ticket = 0, view = null, canvas = { width: 1, height: 1 }, drag = null, pointer = null, planned = false;
+  let ticket = 0, view = null, canvas = { width: 1, height: 1 }, pointer = null, planned = false;
+  const input = { drag: null, held: false }; // a drag or an arrow key that has not ended
   let asked = 0;
 
   const root = make("div", { class: "ca-root", tabindex: 0, role: "application", "aria-label": "Audit of clump detections; press ? for the keys", "data-lm-suppress-shortcuts": "true" });
@@ -21,13 +22,14 @@ function render({ model, el }) {
     previous: () => go(-1), next: () => go(1), finish, accept: () => decide("accept"), reject: () => decide("reject"),
     clump: () => decide("label", { label: 1 }), odd: () => decide("label", { label: 2 }), add: () => addBox(pointer),
     delete: () => decide("delete"), undo: () => act({ kind: "undo" }), redo: () => act({ kind: "redo" }), fit,
-    help: () => toggleHelp(), threshold: () => setThreshold(Number(panel.threshold.input.value)),
+    help: () => toggleHelp(), history: () => toggleHistory(), threshold: () => setThreshold(Number(panel.threshold.input.value)),
     stretch: () => ask({ kind: "stretch", stretch: panel.fits.read() }),
     gamma: () => setGamma(Number(panel.gamma.input.value)),
   };
   const panel = makePanel(doIt);
   const help = helpPanel(() => toggleHelp(false));
-  root.append(panel.bar, make("div", { class: "ca-body" }, surface, panel.side), help);
+  const past = historyPanel((seq) => { act({ kind: "revert", seq }); root.focus({ preventScroll: true }); }, (id) => { if (id && state.boxes.some((box) => box.id === id)) { state.selected = id; plan(); } }, () => toggleHistory(false));
+  root.append(panel.bar, make("div", { class: "ca-body" }, surface, panel.side), help, past.element);
   el.append(root);
   const [low, high] = model.get("scores");
   Object.assign(panel.threshold.input, { min: low, max: high, step: (high - low) / 200, value: model.get("threshold") });
@@ -89,6 +91,7 @@ function render({ model, el }) {
     const chosen = state.boxes.find((box) => box.id === state.selected);
     showFacts(panel.facts, chosen ? factsOf(chosen, scene) : [["", "none: press Tab, or click one"]]);
     panel.fits.show(scene.stretch);
+    past.show(scene.history);
     showLegend(panel.legend, scene, { truth: scene.boxes.some((box) => box.source === "truth") });
     const enable = (name, on) => { panel.bar.querySelector(`[data-do=${name}]`).disabled = !on; };
     for (const name of ["accept", "reject", "clump", "odd", "delete"]) enable(name, chosen);
@@ -143,7 +146,8 @@ function render({ model, el }) {
   function show(scene) {
     const before = state.scene, other = !before || before.name !== scene.name;
     state.scene = scene;
-    state.ghost = null;
+    // What is being moved stays where the auditor has it until the last answer has come.
+    if (other || (!waiting.size && !input.drag && !input.held)) state.ghost = null;
     if (other) {
       state.selected = null;
       const magnified = before ? view.zoom / fitView(canvas, before).zoom : 1;
@@ -260,6 +264,11 @@ function render({ model, el }) {
     resize();
   }
 
+  function toggleHistory(on = past.element.hidden) {
+    past.element.hidden = !on;
+    if (!on) root.focus({ preventScroll: true });
+  }
+
   function toggleHelp(on = help.hidden) {
     help.hidden = !on;
     if (!on) root.focus({ preventScroll: true });
@@ -277,10 +286,9 @@ function render({ model, el }) {
     return id;
   }
 
-  const input = { get drag() { return drag; }, set drag(value) { drag = value; } };
   attachMouse({ root, surface, state, input, get view() { return view; }, set view(v) { view = v; }, get canvas() { return canvas; },
     set pointer(at) { pointer = at; }, panel, act, select, addBox, fresh, plan });
-  attachKeys({ root, state, help, get view() { return view; }, set view(v) { view = v; }, get canvas() { return canvas; }, get pointer() { return pointer; },
+  attachKeys({ root, state, input, help, past: past.element, toggleHistory, get view() { return view; }, set view(v) { view = v; }, get canvas() { return canvas; }, get pointer() { return pointer; },
     model, act, decide, go, finish, fit, fitBoxes, selectStep, select, setThreshold, setGamma, toggleHelp, toggleSplit, addBox, refresh, plan, say, span: high - low });
 
   const watcher = new ResizeObserver(resize);

@@ -20,6 +20,7 @@ const KEYS = [
     ["Enter", "done, on to the next"],
     ["N, P", "next, previous"],
     ["D", "done, not done"],
+    ["L", "what was done here; revert any of it"],
   ]],
   ["View", [
     ["+ −", "zoom"],
@@ -66,6 +67,22 @@ function helpPanel(close) {
   return make("div", { class: "ca-help", role: "dialog", "aria-label": "Keys and mouse", hidden: true },
     make("div", { class: "ca-help-columns" }, ...groups),
     button("Close", "close the help (Escape)", close, "close-help"));
+}
+
+// The galaxy's actions, the latest first; each can be reverted by itself.
+function historyPanel(revert, point, close) {
+  const list = make("ol", { class: "ca-history" });
+  const element = make("div", { class: "ca-help", role: "dialog", "aria-label": "History", hidden: true },
+    make("h4", {}, "What was done to this galaxy"), list, button("Close", "close the history (Escape)", close, "close-history"));
+  const show = (rows) => {
+    list.replaceChildren(...rows.map((row) => make("li", {},
+      make("time", { datetime: row.time, title: row.time }, new Date(row.time).toLocaleTimeString()),
+      make("span", {}, row.kind.replace("_", " ")),
+      make("code", { onmouseenter: () => point(row.box), onmouseleave: () => point(null) }, row.box || "the galaxy"),
+      button("Revert", `put ${row.box ? "this box" : "the galaxy"} back to what it was before`, () => revert(row.seq), `revert-${row.seq}`))));
+    if (!rows.length) list.replaceChildren(make("li", {}, "nothing yet"));
+  };
+  return { element, show };
 }
 
 function slider(label, attributes, oninput) {
@@ -115,6 +132,7 @@ function makePanel(doIt) {
     button("Undo", "undo (Z)", doIt.undo, "undo"),
     button("Redo", "redo (Y)", doIt.redo, "redo"),
     make("span", { class: "ca-gap" }),
+    button("History", "what was done here (L)", doIt.history, "history"),
     button("Fit", "whole picture (0)", doIt.fit, "fit"),
     button("?", "keys and mouse (?)", doIt.help, "help"));
   const threshold = slider("threshold", { class: "ca-threshold" }, doIt.threshold);

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from workbench.audit.actions import Kind
 from workbench.audit.agreement import pairs
 from workbench.audit.box import Source, Status
 from workbench.audit.found import detected_boxes
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 # Where the PSF is unknown: the median box of the Clump Scout labels.
 DEFAULT_SIDE = 16.6  # pixels
+HISTORY = 50  # actions that the overlay lists
 
 
 def make_scene(audit: Session, name: str, state: GalaxyState | None = None) -> dict[str, Any]:
@@ -49,6 +51,7 @@ def make_scene(audit: Session, name: str, state: GalaxyState | None = None) -> d
         "compares": bool(audit.other),
         **differences(found, other, truth.psf_fwhm, compares=bool(audit.other)),
         "done": now.done,
+        "history": recent(now),
         "undo": len(now.undoable),
         "redo": len(now.redoable),
         "side": BOX_SIDE_FWHM * truth.psf_fwhm if truth.psf_fwhm else DEFAULT_SIDE,
@@ -60,6 +63,15 @@ def make_scene(audit: Session, name: str, state: GalaxyState | None = None) -> d
         "auditor": audit.auditor,
         "progress": str(audit.progress()),
     }
+
+
+def recent(state: GalaxyState) -> list[dict[str, Any]]:
+    """Return the galaxy's last actions, the latest first."""
+    rows = [row for row in state.rows if row.entry.kind != Kind.VISIT][-HISTORY:]
+    return [
+        {"seq": row.seq, "time": row.time, "kind": str(row.entry.kind), "box": row.entry.box}
+        for row in reversed(rows)
+    ]
 
 
 def stretch_of(library: Library, name: str) -> dict[str, Any] | None:
