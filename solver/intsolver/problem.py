@@ -192,7 +192,7 @@ class Problem:
 
     # -- asking -----------------------------------------------------------------------------
 
-    def solve(self, *, max_rows: int = MAX_ROWS, **values: int) -> Solutions:
+    def solve(self, /, *, max_rows: int = MAX_ROWS, **values: int) -> Solutions:
         """Return every solution, exactly.
 
         `values` are values of parameters, and of variables to pin; a variable pinned outside of
@@ -210,11 +210,11 @@ class Problem:
         parameters, pinned = self._split(values)
         return self._engine().solve(parameters, pinned, max_rows=max_rows)
 
-    def count(self, **values: int) -> int:
+    def count(self, /, **values: int) -> int:
         """Return how many solutions there are; raises as `solve`."""
         return self.solve(**values).count
 
-    def first(self, **values: int) -> dict[str, int]:
+    def first(self, /, **values: int) -> dict[str, int]:
         """Return the first solution without enumerating.
 
         Raises
@@ -277,7 +277,7 @@ class Problem:
         """Return a solution with the greatest value of an expression; as `minimize`."""
         return self._best(objective, top, max_rows, values, maximize=True)
 
-    def explain(self, **values: int) -> Explanation:
+    def explain(self, /, **values: int) -> Explanation:
         """Return why there is no solution: a smallest conflict, and what would resolve it.
 
         Raises as `solve`.

@@ -108,7 +108,7 @@ def test_truth_values_of_terms_and_constraints_raise(x: Any, y: Any) -> None:
         all([x > 0, y > 0])
     with pytest.raises(TypeError, match="compare it, as in `x != 0`"):
         bool(x)
-    with pytest.raises(TypeError, match="`x == y` is a constraint"):
+    with pytest.raises(TypeError, match="`y == x` is a constraint"):
         operator.contains([y], x)  # `in` compares, and takes the truth value of that
 
 
