@@ -16,6 +16,7 @@ from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from workbench.clumps.pictures import Report
+    from workbench.clumps.run import Plan
 
 _EPILOG = """examples (all run without network):
   workbench clumps data --number 50 --out sample/
@@ -101,6 +102,12 @@ def _add_train(commands: Any) -> None:
         help="train a detector, or go on with a run",
         description="The folder of a run that was killed goes on from its last epoch.",
     )
+    _train_arguments(parser)
+    parser.add_argument("--no-progress", action="store_true")
+    parser.set_defaults(run=_run_train)
+
+
+def _train_arguments(parser: argparse.ArgumentParser) -> None:
     _source_arguments(parser)
     add = parser.add_argument
     add("--out", required=True, help="folder of the run")
@@ -120,14 +127,11 @@ def _add_train(commands: Any) -> None:
     add("--precision", choices=("32-true", "bf16-mixed", "16-mixed"), default="32-true")
     add("--devices", type=_positive, default=1)
     add("--loaders", type=_count, default=0, help="processes that augment pictures")
-    add("--no-progress", action="store_true")
-    parser.set_defaults(run=_run_train)
 
 
-def _run_train(args: argparse.Namespace) -> int:
+def _plan(args: argparse.Namespace) -> Plan:
     from workbench.clumps.detector_config import DetectorConfig  # noqa: PLC0415
-    from workbench.clumps.pictures import Report  # noqa: PLC0415
-    from workbench.clumps.run import Plan, train  # noqa: PLC0415
+    from workbench.clumps.run import Plan  # noqa: PLC0415
     from workbench.clumps.training import TrainOptions  # noqa: PLC0415
 
     options = TrainOptions(
@@ -137,9 +141,15 @@ def _run_train(args: argparse.Namespace) -> int:
         seed=args.seed, workers=args.loaders,
     )  # fmt: skip
     config = DetectorConfig(backbone=args.backbone)
-    plan = Plan(_request(args), _validation(args), config, options, args.start_from)
+    return Plan(_request(args), _validation(args), config, options, args.start_from)
+
+
+def _run_train(args: argparse.Namespace) -> int:
+    from workbench.clumps.pictures import Report  # noqa: PLC0415
+    from workbench.clumps.run import train  # noqa: PLC0415
+
     report = Report()
-    path = train(plan, args.out, report=report, progress=not args.no_progress)
+    path = train(_plan(args), args.out, report=report, progress=not args.no_progress)
     _say(f"{path}\n{path.with_suffix('.json').read_text(encoding='utf-8')}")
     return _told(report, report.read or 1)
 
@@ -271,6 +281,63 @@ def _tuning(args: argparse.Namespace) -> Request:
     if args.source == "s82" and args.fold is not None:
         return request
     raise WorkbenchError("--classical needs galaxies to tune on: s82 with --fold, or made ones")
+
+
+def _add_pretrain(commands: Any) -> None:
+    parser = commands.add_parser(
+        "pretrain",
+        help="an encoder that knows simulated galaxies, by Zoobot's training code",
+        description="Writes a folder for `workbench clumps train --weights`.",
+    )
+    add = parser.add_argument
+    add("--backbone", choices=sorted(BACKBONES), default=DEFAULT)
+    add("--number", type=_positive, default=5000, help="galaxies, a fifth for validation")
+    add("--epochs", type=_positive, default=20)
+    add("--batch", type=_positive, default=64)
+    add("--workers", type=_positive, help="processes; default one a core")
+    add("--cache", help="folder for finished simulated galaxies")
+    add("--out", required=True, help="folder to write")
+    parser.set_defaults(run=_run_pretrain)
+
+
+def _run_pretrain(args: argparse.Namespace) -> int:
+    from workbench.clumps.pretrain import PretrainOptions, pretrain  # noqa: PLC0415
+
+    options = PretrainOptions(
+        backbone=args.backbone, number=args.number, epochs=args.epochs, batch=args.batch,
+        cache=args.cache, workers=args.workers,
+    )  # fmt: skip
+    folder = pretrain(options, args.out)
+    _say((folder / "card.json").read_text(encoding="utf-8"))
+    return 0
+
+
+def _add_curve(commands: Any) -> None:
+    parser = commands.add_parser(
+        "learning-curve",
+        help="F1 against the number of training galaxies, by start of the encoder",
+        description="Trains one detector a start and size; goes on where it was stopped.",
+    )
+    _train_arguments(parser)
+    add = parser.add_argument
+    add("--sizes", type=_positive, nargs="+", default=[100, 200, 400, 800, 1600, 3200, 5000])
+    add("--pretrained", help="zoobot, imagenet or a folder, beside the random start")
+    add("--test-number", type=_positive, default=500, help="test galaxies of a third seed")
+    parser.set_defaults(run=_run_curve)
+
+
+def _run_curve(args: argparse.Namespace) -> int:
+    from workbench.clumps import learning  # noqa: PLC0415
+
+    test = replace(_request(args), number=args.test_number, seed=args.seed + 900_000)
+    compared = learning.starts(args.pretrained)
+    rows = learning.learning_curve(_plan(args), test, args.sizes, compared, args.out)
+    for row in rows:
+        rates = " ".join(f"{name} {row[name]:.3f}" for name in ("completeness", "purity", "f1"))
+        _say(f"{row['start']:20} {row['galaxies']:6} {rates}")
+    page = learning.learning_figure(rows).to_html(include_plotlyjs=True)
+    (Path(args.out) / "learning_curve.html").write_text(page, encoding="utf-8")
+    return 0
 
 
 def _told(report: Report, done: int) -> int:

@@ -89,7 +89,7 @@ def train(
         The folder holds a run of other settings, or the data is not enough.
     """
     folder = Path(folder)
-    last = _begin(plan, folder)
+    last = begin(plan, folder)
     split = read_split(plan, report)
     torch.manual_seed(plan.options.seed)
     model, config = _start(plan)
@@ -120,8 +120,14 @@ def train(
     return target
 
 
-def _begin(plan: Plan, folder: Path) -> Path | None:
-    """Write or compare the settings; return the checkpoint to go on from."""
+def begin(plan: Plan, folder: Path) -> Path | None:
+    """Write or compare the settings of a run; return the checkpoint to go on from, if any.
+
+    Raises
+    ------
+    WorkbenchError
+        The folder holds a run of other settings.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     place, text = folder / "run.json", json.dumps(plan.settings(), indent=2, sort_keys=True) + "\n"
     if not place.exists():

@@ -1,0 +1,87 @@
+"""Pretraining with Zoobot's code, and learning curves: small, but the whole way."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from workbench.clumps import backbones, learning
+from workbench.clumps.detector_config import DetectorConfig
+from workbench.clumps.pretrain import Morphology, PretrainOptions, morphology, pretrain, stamp
+from workbench.clumps.request import Request
+from workbench.clumps.run import Plan
+from workbench.clumps.scene import draw_scene
+from workbench.clumps.training import TrainOptions
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_every_class_of_galaxy_is_common() -> None:
+    classes = [morphology(draw_scene(0, k)) for k in range(400)]
+    parts = np.bincount(classes, minlength=len(Morphology)) / 400
+    assert (parts > 0.08).all()
+    thin = replace(draw_scene(0, 0).host, axis_ratio=0.3)
+    assert morphology(replace(draw_scene(0, 0), host=thin)) is Morphology.EDGE_ON
+
+
+def test_a_stamp_is_central_and_padded() -> None:
+    image = np.zeros((11, 31, 3), np.uint8)
+    image[5, 15] = 255
+    cut = stamp(image, 21)
+    assert cut.shape == (21, 21, 3)
+    assert np.argwhere(cut[:, :, 0]).tolist() == [[10, 10]]
+
+
+def test_a_pretrained_encoder_is_taken_by_the_detector(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    options = PretrainOptions(number=12, epochs=1, batch=5, workers=1)
+    folder = pretrain(options, tmp_path / "encoder", progress=False)
+    card = json.loads((folder / "card.json").read_text())
+    assert card["validation_galaxies"] == 2
+    assert card["validation_accuracy"] in {0, 0.5, 1}
+    written = load_file(folder / "model.safetensors")
+    encoder = backbones.encoder("convnext_atto", str(folder))
+    first = next(iter(encoder.state_dict()))
+    torch.testing.assert_close(encoder.state_dict()[first], written["stem.0.weight"])
+
+
+def row(start: str, galaxies: int, completeness: float, purity: float) -> dict[str, object]:
+    return {"start": start, "galaxies": galaxies, "completeness": completeness, "purity": purity,
+            "f1": 0.5, "interval_95": {"f1": (0.4, 0.7)}}  # fmt: skip
+
+
+def test_the_goal_is_reached_by_both_rates_together() -> None:
+    rows = [row("a", 100, 0.9, 0.7), row("a", 200, 0.81, 0.8), row("a", 400, 0.9, 0.9),
+            row("b", 100, 0.9, 0.79)]  # fmt: skip
+    assert learning.reached(rows, "a") == 200
+    assert learning.reached(rows, "b") is None
+    figure = learning.learning_figure(rows)
+    assert [trace.name for trace in figure.data] == ["a", "b"]
+    np.testing.assert_allclose(figure.data[0].error_y.array, 0.2)
+    np.testing.assert_allclose(figure.data[0].error_y.arrayminus, 0.1)
+
+
+def test_a_learning_curve_scores_each_start_and_size_and_goes_on(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    options = TrainOptions(epochs=1, batch=4)
+    plan = Plan(Request(seed=1), Request(number=3, seed=2), DetectorConfig(), options)
+    test, compared = Request(number=3, seed=3), learning.starts(None)
+    rows = learning.learning_curve(plan, test, [4], compared, tmp_path)
+    assert [(r["start"], r["galaxies"]) for r in rows] == [("random", 4)]
+    kept = json.loads((tmp_path / "learning_curve.json").read_text())
+    assert kept["rows"][0]["completeness"] == rows[0]["completeness"]
+    written = (tmp_path / "random-4" / "detector.safetensors").stat().st_mtime_ns
+    assert learning.learning_curve(plan, test, [4], compared, tmp_path) == rows
+    assert (tmp_path / "random-4" / "detector.safetensors").stat().st_mtime_ns == written
+    other = replace(plan, options=TrainOptions(epochs=2, batch=4))
+    with pytest.raises(WorkbenchError, match="other settings"):
+        learning.learning_curve(other, test, [4], compared, tmp_path)
+    with pytest.raises(WorkbenchError, match="need made galaxies, got s82"):
+        learning.learning_curve(replace(plan, train=Request("s82")), test, [4], [], tmp_path)

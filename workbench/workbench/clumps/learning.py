@@ -1,0 +1,121 @@
+"""Learning curves: completeness and purity against the number of labelled galaxies.
+
+The question of Popp et al. 2024: does an encoder that knows galaxies need fewer labels? One run a
+start and size, all scored on the same test galaxies with a threshold from validation.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.clumps.detecting import run_detector
+from workbench.clumps.evaluate import counts, intervals, match_all, rates
+from workbench.clumps.extras import need
+from workbench.clumps.run import DETECTOR, Plan, begin, commit, train
+from workbench.clumps.sources import galaxies
+from workbench.clumps.weights import read_card, write_atomically
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workbench.clumps.request import Request
+
+SIZES = (100, 200, 400, 800, 1600, 3200, 5000)
+GOAL = 0.8  # completeness and purity of the paper
+
+
+@dataclass(frozen=True)
+class Start:
+    """A start of the encoder: name, weights (see `backbones.encoder`), stages that learn."""
+
+    name: str
+    weights: str
+    stages: int
+
+
+def starts(pretrained: str | None) -> list[Start]:
+    """Return the starts that are compared: random, and `pretrained` frozen and not."""
+    made = [Start("random", "random", 4)]
+    if pretrained is not None:
+        made += [Start("pretrained, frozen", pretrained, 0), Start("pretrained", pretrained, 4)]
+    return made
+
+
+def learning_curve(
+    plan: Plan, test: Request, sizes: Sequence[int], compared: Sequence[Start], folder: Path | str
+) -> list[dict[str, Any]]:
+    """Train for each start and size in a folder of its own and score all on `test`.
+
+    Runs that are finished are not trained again. The rows are in ``learning_curve.json``.
+
+    Raises
+    ------
+    WorkbenchError
+        The training galaxies are not of a source that has so many.
+    """
+    folder = Path(folder)
+    if plan.train.source not in {"simulated", "injected"}:
+        raise WorkbenchError(f"learning curves need made galaxies, got {plan.train.source}")
+    truth = list(galaxies(test))
+    rows: list[dict[str, Any]] = []
+    for start in compared:
+        for size in sizes:
+            options = replace(plan.options, weights=start.weights, trainable_stages=start.stages)
+            part = replace(plan, train=replace(plan.train, number=size), options=options)
+            place = folder / f"{start.name.replace(', ', '-')}-{size}"
+            begin(part, place)
+            if not (place / DETECTOR).is_file():
+                train(part, place, progress=False)
+            row = _score(place / DETECTOR, truth, plan.options.min_flux_ratio)
+            rows.append({"start": start.name, "galaxies": size, **row})
+            about = {"test": test.describe(), "settings": plan.settings(), "commit": commit()}
+            content = json.dumps({"about": about, "rows": rows}, indent=1) + "\n"
+            write_atomically(folder / "learning_curve.json", content.encode())
+    return rows
+
+
+def _score(weights: Path, truth: list[Any], min_flux_ratio: float) -> dict[str, Any]:
+    threshold = float(read_card(weights)["threshold"])
+    found = [one for _, one in run_detector(weights, truth)]
+    matches = match_all(found, [g.truth for g in truth], min_flux_ratio=min_flux_ratio)
+    scored = rates(matches, threshold)
+    return {
+        "completeness": scored.completeness, "purity": scored.purity, "f1": scored.f1,
+        "min_flux_ratio": min_flux_ratio, "threshold": threshold,
+        "interval_95": intervals(counts(matches, threshold)),
+    }  # fmt: skip
+
+
+def reached(rows: Sequence[dict[str, Any]], start: str, goal: float = GOAL) -> int | None:
+    """Return the fewest galaxies at which `start` has both rates at `goal`; None if at none."""
+    good = [
+        int(row["galaxies"]) for row in rows
+        if row["start"] == start and min(row["completeness"], row["purity"]) >= goal
+    ]  # fmt: skip
+    return min(good, default=None)
+
+
+def learning_figure(rows: Sequence[dict[str, Any]]) -> Any:
+    """Return plotly's figure of F1 with its interval against the number of galaxies."""
+    figure = need("plotly.graph_objects").Figure()
+    for name in dict.fromkeys(row["start"] for row in rows):
+        mine = [row for row in rows if row["start"] == name]
+        low, high = zip(*(row["interval_95"]["f1"] for row in mine), strict=True)
+        values = [row["f1"] for row in mine]
+        figure.add_scatter(
+            x=[row["galaxies"] for row in mine], y=values, name=name, mode="lines+markers",
+            error_y={
+                "type": "data", "symmetric": False,
+                "array": [h - v for h, v in zip(high, values, strict=True)],
+                "arrayminus": [v - o for o, v in zip(low, values, strict=True)],
+            },
+        )  # fmt: skip
+    figure.update_layout(
+        title="F1 against labelled galaxies", xaxis_title="training galaxies", xaxis_type="log",
+        yaxis_title="F1, 95 % intervals", yaxis_range=[0, 1],
+    )  # fmt: skip
+    return figure
