@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from jupyter_page import SECOND
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from workbench.lab import Lab, start_lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+expect.set_options(timeout=15 * SECOND)  # two busy cores
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 

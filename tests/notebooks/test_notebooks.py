@@ -70,6 +70,7 @@ def test_opens_with_a_title_and_explains_each_cell(path: Path) -> None:
     assert pairs.count(("code", "code")) <= 1, "a code cell without a sentence before it"
 
 
+@pytest.mark.timing
 @BY_NAME
 def test_runs_top_to_bottom(path: Path) -> None:
     notebook = read(path)
