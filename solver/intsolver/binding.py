@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from intsolver import expr as e
-from intsolver.evaluate import evaluate, holds
+from intsolver.evaluate import evaluate, has_quotient, holds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +22,9 @@ class Binding:
     """A constraint at a solution.
 
     `slack` is by how much an inequality (of a chain, its closest one) holds, in its own units, less
-    1 where it is strict, and negative where it is violated; None for other constraints. An
-    inequality is `tight` where its slack is 0, or where one step of one variable to the next value
-    of its domain violates it.
+    1 where it is strict between integers; negative where it is violated, None for constraints of
+    other kinds. An inequality is `tight` where its slack is 0, or where one step of one variable to
+    the next value of its domain violates it.
     """
 
     name: str
@@ -64,7 +64,8 @@ def _slack(node: Constraint, at: Mapping[str, int]) -> int | Fraction | None:
     if left is None or right is None:
         return None
     slack = right - left if node.relation in ("<=", "<") else left - right
-    return slack - 1 if node.relation in ("<", ">") else slack
+    whole = not has_quotient(node)  # integers: < is <= with 1 less
+    return slack - 1 if whole and node.relation in ("<", ">") else slack
 
 
 def _next_values(system: System, at: Mapping[str, int]) -> Iterator[tuple[str, int]]:

@@ -63,6 +63,11 @@ def names_of(node: expr.Node) -> frozenset[str]:
     return frozenset(found)
 
 
+def has_quotient(node: expr.Node) -> bool:
+    """Return whether there is a ``/`` in `node`, whose value may then be a fraction."""
+    return isinstance(node, expr.ExactDivision) or any(map(has_quotient, _children(node)))
+
+
 def substitute(node: N, replacement: Mapping[str, expr.Expr]) -> N:
     """Return `node` with expressions in place of the names that `replacement` lists."""
     if isinstance(node, expr.Name):

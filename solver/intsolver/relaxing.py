@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from intsolver import expr as e
 from intsolver.errors import TooManySolutions
-from intsolver.evaluate import children, evaluate, names_of
+from intsolver.evaluate import evaluate, has_quotient, names_of
 from intsolver.text import to_text
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _tried(case: Case, name: str) -> _New | None:
 
 def _line(node: Constraint, name: str) -> tuple[Expr, Expr] | None:
     """Return (a, k) with the inequality `node` as ``a + k * name <= 0``, None if it is no such."""
-    if not isinstance(node, e.Compare) or node.relation in ("==", "!=") or _has_quotient(node):
+    if not isinstance(node, e.Compare) or node.relation in ("==", "!=") or has_quotient(node):
         return None
     small, large = _sides(node)
     line = _linear(e.Difference(small, large), name)
@@ -208,7 +208,7 @@ def _bound(case: Case, node: Constraint, rest: list[int], label: str) -> Relaxat
     constraints, pins = case.split(rest)
     found = []
     for i, part in enumerate(parts):
-        if not isinstance(part, e.Compare) or part.relation == "!=" or _has_quotient(part):
+        if not isinstance(part, e.Compare) or part.relation == "!=" or has_quotient(part):
             continue
         if not names_of(part):
             continue
@@ -247,7 +247,3 @@ def _sides(node: e.Compare) -> tuple[Expr, Expr]:
     """Return the side that is to be the smaller one first."""
     turned = node.relation in (">=", ">")
     return (node.right, node.left) if turned else (node.left, node.right)
-
-
-def _has_quotient(node: e.Node) -> bool:
-    return isinstance(node, e.ExactDivision) or any(map(_has_quotient, children(node)))

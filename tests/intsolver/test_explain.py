@@ -1,0 +1,249 @@
+"""Conflicts are smallest, relaxations resolve them and are the least ones, slacks are right."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import oracle
+import pytest
+from intsolver import Problem
+
+SPACES = Path(__file__).resolve().parents[2] / "data" / "spaces"
+
+
+@pytest.fixture
+def tile() -> Problem:
+    problem = Problem("tile")
+    bm = problem.var("bm", [16, 32, 64, 128])
+    warps = problem.var("warps", 1, 16)
+    smem = problem.param("smem", 232_448)
+    problem.add(bm * warps * 4 <= smem, name="tile fits shared memory")
+    problem.add("1024 % (bm * warps) == 0", name="tile divides")
+    return problem
+
+
+def test_the_parameter_that_would_do_is_named(tile: Problem) -> None:
+    found = tile.explain(smem=1)
+    assert not found.feasible
+    assert found.smallest
+    assert found.core == ("tile fits shared memory",)
+    (change,) = found.relaxations
+    assert (change.constraint, change.parameter, change.value) == (*found.core, "smem", 64)
+    assert str(change) == "tile fits shared memory: needs smem >= 64"
+    assert str(found) == "nothing satisfies\n  tile fits shared memory: needs smem >= 64"
+    assert tile.explain(smem=change.value).feasible
+    assert not tile.explain(smem=change.value - 1).feasible
+
+
+def test_a_feasible_problem_has_nothing_to_explain(tile: Problem) -> None:
+    found = tile.explain()
+    assert (found.feasible, found.core, found.relaxations) == (True, (), ())
+    assert str(found) == "feasible: nothing conflicts"
+
+
+def test_pins_are_part_of_conflicts(tile: Problem) -> None:
+    found = tile.explain(bm=128, warps=3)
+    assert found.core == ("tile divides", "warps = 3")
+    changes = {c.constraint: c for c in found.relaxations}
+    assert changes["warps = 3"].text in ("needs warps = 2", "needs warps = 4")
+    assert changes["warps = 3"].parameter == "warps"
+    assert tile.count(bm=128, warps=changes["warps = 3"].value) == 1
+    outside = tile.explain(bm=50)
+    assert outside.core == ("bm = 50",)
+    assert [c.text for c in outside.relaxations] == ["needs bm = 64"]
+
+
+def test_a_bound_without_a_parameter_is_moved() -> None:
+    problem = Problem()
+    problem.var("x", 0, 15)
+    problem.var("y", 0, 15)
+    problem.add("x + y >= 15", name="large")
+    problem.add("x * y < 40", name="small")
+    problem.add("3 > abs(x - y)", name="near")
+    found = problem.explain()
+    texts = {c.constraint: (c.text, c.bound) for c in found.relaxations}
+    assert found.core == ("large", "small", "near")
+    assert texts == {
+        "large": ("needs x + y >= 12", 12),
+        "small": ("needs x * y < 57", 57),
+        "near": ("needs abs(x - y) < 10", 10),
+    }
+
+
+def test_equalities_move_and_divisibility_is_left_out() -> None:
+    problem = Problem()
+    problem.var("x", [3, 5, 9])
+    problem.add("x == 4", name="four")
+    assert [c.text for c in problem.explain().relaxations] == ["needs x == 3"]
+    other = Problem()
+    other.var("x", [3, 5, 9])
+    other.add("x % 2 == 0", name="even")
+    other.add("x != 3", name="no three")
+    assert [str(c) for c in other.explain().relaxations] == ["even: needs x % 2 == 1"]
+    third = Problem()
+    third.var("x", [3, 5, 9])
+    third.add("divides(2, x)", name="even")
+    assert [str(c) for c in third.explain().relaxations] == ["even: leave it out"]
+
+
+def test_a_parameter_in_several_inequalities_satisfies_them_all() -> None:
+    problem = Problem()
+    problem.var("x", 0, 100)
+    problem.param("p", 50)
+    problem.add("x <= p", name="low enough")
+    problem.add("x + p >= 30", name="together")
+    problem.add("x >= 20", name="high enough")
+    found = problem.explain(p=4)
+    assert {(c.parameter, c.value) for c in found.relaxations if c.parameter} == {("p", 20)}
+    problem.add("2 * p <= 30", name="cheap")  # now no value of p does
+    assert not any(c.parameter for c in problem.explain(p=4).relaxations)
+
+
+def test_a_parameter_that_has_to_fall() -> None:
+    problem = Problem()
+    problem.var("x", [8, 12])
+    problem.param("least", 10)
+    problem.add("x >= 3 * least + 1", name="room")
+    (change,) = problem.explain().relaxations
+    assert (change.text, change.value) == ("needs least <= 3", 3)
+
+
+def test_a_parameter_that_is_a_factor_of_variables() -> None:
+    problem = Problem()
+    problem.var("x", [3, 5])
+    problem.var("sign", [-1, 1])
+    problem.param("k", 1)
+    problem.add("k * x * sign >= 30", name="product")
+    (change,) = problem.explain().relaxations
+    assert change.value == min((-6, 6), key=lambda v: abs(v - 1))
+    assert problem.explain(k=change.value).feasible
+
+
+def test_a_parameter_in_a_divisibility_is_tried_near_by() -> None:
+    problem = Problem()
+    problem.var("tile", [32, 48])
+    problem.param("width", 100)
+    problem.add("width % tile == 0", name="whole tiles")
+    (change,) = problem.explain().relaxations
+    assert (change.text, change.parameter, change.value) == ("needs width = 96", "width", 96)
+
+
+def test_two_conflicts_leave_no_single_way_out() -> None:
+    problem = Problem()
+    problem.var("x", 0, 5)
+    problem.var("y", 0, 5)
+    problem.add("x > 7", name="one")
+    problem.add("y > 8", name="other")
+    found = problem.explain()
+    assert len(found.core) == 1
+    assert found.relaxations == ()
+    assert "no change of it alone suffices" in str(found)
+
+
+def brute_force_core(domains: dict[str, list[int]], texts: list[str]) -> int:
+    """Return the size of the smallest conflict."""
+    for size in range(len(texts) + 1):
+        for some in itertools.combinations(texts, size):
+            if not oracle.solutions(domains, some, {}):
+                return size
+    raise AssertionError("feasible")
+
+
+def test_cores_of_random_problems_are_smallest_and_relaxations_work() -> None:
+    draw = random.Random(7)
+    forms = (
+        "{a} + {b} <= {c}", "{a} * {b} == {c}", "{a} % 3 == {b} % 2", "{a} > {b} + {c}",
+        "{a} != {b}", "divides({a}, {b} + {c})", "{a} < {c} or {b} < {c}", "{a} // 2 == {b} - {c}",
+    )  # fmt: skip
+    explained = 0
+    for _ in range(250):
+        domains = {n: sorted(draw.sample(range(-4, 7), draw.randint(2, 4))) for n in "xyz"}
+        texts = []
+        for _ in range(draw.randint(4, 7)):
+            a, b = draw.sample("xyz", 2)
+            texts.append(draw.choice(forms).format(a=a, b=b, c=draw.randint(-5, 5)))
+        texts = list(dict.fromkeys(texts))
+        if oracle.solutions(domains, texts, {}):
+            continue
+        explained += 1
+        problem = Problem()
+        for name, domain in domains.items():
+            problem.var(name, domain)
+        problem.add(*texts)
+        found = problem.explain()
+        assert found.smallest
+        assert not oracle.solutions(domains, found.core, {})
+        assert len(found.core) == brute_force_core(domains, texts)
+        helped = {change.constraint for change in found.relaxations}
+        for text in found.core:
+            rest = [other for other in texts if other != text]
+            assert (text in helped) == bool(oracle.solutions(domains, rest, {}))
+        for change in found.relaxations:
+            assert change.text.startswith(("needs ", "leave it out"))
+            if change.bound is not None:
+                moved = change.text.removeprefix("needs ")
+                rest = [other for other in texts if other != change.constraint]
+                assert oracle.solutions(domains, [*rest, moved], {})
+    assert explained > 60
+
+
+@pytest.fixture(params=["rnn_fwd_fp32_D128_H6_B16_G4_A100", "rnn_bwd_bf16_D256_H3_B16_G4_H100"])
+def layout(request: pytest.FixtureRequest) -> Problem:
+    """A recurrent kernel's layout with its shared memory as a parameter."""
+    space: dict[str, Any] = json.loads((SPACES / f"{request.param}.json").read_text("utf-8"))
+    smem = space["params"]["smem"]
+    space["constraints"] = [c.replace(str(smem), "smem") for c in space["constraints"]]
+    return Problem.from_space(space)
+
+
+def test_a_kernel_without_shared_memory_is_explained(layout: Problem) -> None:
+    limit = layout.constraints[-1].name
+    found = layout.explain(smem=1)
+    assert limit in found.core
+    (change,) = (c for c in found.relaxations if c.constraint == limit)
+    assert change.parameter == "smem"
+    assert change.value is not None
+    assert layout.count(smem=change.value) > 0
+    assert layout.count(smem=change.value - 1) == 0
+    best = 10.0
+    for smem in (2, 3, 4):
+        before = time.process_time()
+        layout.explain(smem=smem)
+        best = min(best, time.process_time() - before)
+    assert best < 0.5  # 0.03 s measured, once planned
+
+
+def test_binding_gives_the_slack_of_inequalities() -> None:
+    problem = Problem()
+    problem.var("x", [1, 2, 4, 8])
+    problem.var("y", 0, 10)
+    problem.param("most", 20)
+    problem.add("x * y <= most", name="at most")
+    problem.add("most > x + y", name="strict")
+    problem.add("2 <= y < 9", name="chain")
+    problem.add("x / 3 < y", name="quotient")
+    problem.add("y % 2 == 0", name="even")
+    problem.add("x == 4 or y == 4", name="either")
+    at = {b.name: b for b in problem.binding({"x": 4, "y": 4})}
+    assert {name: b.slack for name, b in at.items()} == {
+        "at most": 4,
+        "strict": 11,
+        "chain": 2,
+        "quotient": Fraction(8, 3),
+        "even": None,
+        "either": None,
+    }
+    assert all(b.holds for b in at.values())
+    # x * y <= 20: the next x, 8, violates it; y = 5 would just do.
+    assert [name for name, b in at.items() if b.tight] == ["at most"]
+    edge = {b.name: b for b in problem.binding({"x": 2, "y": 2}, most=4)}
+    assert (edge["at most"].slack, edge["at most"].tight) == (0, True)
+    assert (edge["strict"].slack, edge["strict"].holds, edge["strict"].tight) == (-1, False, False)
+    assert (edge["chain"].slack, edge["chain"].tight) == (0, True)
+    assert not edge["either"].holds
