@@ -1,7 +1,8 @@
 """Problems as files: `intcsp-1`, and what Kernel Tuner takes.
 
 `intcsp-1` is JSON: `variables` (a list of `name` and `domain`, integers), `constraints` (texts of
-the language), `constraint_names` (optional: a name or null for each), `params` (those that
+the language, or objects with `text` and `name`), `constraint_names` (optional: a name or null for
+each, which is how names are written), `params` (those that
 constraints or the objective use are parameters, with integer values; other entries are remarks),
 `objective` (`sense`, "max" or "min", and `expr`), `name`. Other keys are remarks.
 
@@ -48,11 +49,11 @@ def from_space(make: type[Problem], space: Mapping[str, object] | str | Path) ->
             with _placed(place):
                 problem.var(name, _integers(variable, name, place))
         texts = _texts(constraints)
-        _parameters(problem, content, texts)
+        _parameters(problem, content, [text for text, _ in texts])
         names = _names(content, len(texts))
-        for i, (text, name) in enumerate(zip(texts, names, strict=True)):
+        for i, ((text, own), name) in enumerate(zip(texts, names, strict=True)):
             with _placed(f"constraints[{i}]"):
-                problem.add(text, name=name)
+                problem.add(text, name=name or own)
         _objective(problem, content)
     return problem
 
@@ -163,11 +164,18 @@ def _integers(variable: Mapping[str, Any], name: str, place: str) -> list[int]:
     return domain
 
 
-def _texts(constraints: list[Any]) -> list[str]:
-    for i, text in enumerate(constraints):
-        if not isinstance(text, str):
-            raise FormatError(f"constraints[{i}]: expected text, got {_short(text)}")
-    return constraints
+def _texts(constraints: list[Any]) -> list[tuple[str, str | None]]:
+    """Return the texts of constraints, with the names of those that are given as objects."""
+    found = []
+    for i, item in enumerate(constraints):
+        text, name = item, None
+        if isinstance(item, Mapping):
+            text, name = item.get("text"), item.get("name")
+        if not isinstance(text, str) or not (name is None or isinstance(name, str)):
+            expected = "expected text, or an object with text and name"
+            raise FormatError(f"constraints[{i}]: {expected}, got {_short(item)}")
+        found.append((text, name))
+    return found
 
 
 def _names(content: Mapping[str, Any], count: int) -> list[str | None]:

@@ -64,6 +64,13 @@ def test_a_space_is_read_with_parameters_names_and_objective() -> None:
     assert problem.minimize("bm + shift").value == 15
 
 
+def test_a_constraint_may_be_an_object_with_its_name() -> None:
+    constraints = [{"text": "bm * 4 <= smem", "name": "fits"}, {"text": "shift != 0 or bm == 16"}]
+    problem = Problem.from_space({**SPACE, "constraints": constraints, "constraint_names": None})
+    assert [c.name for c in problem.constraints] == ["fits", "shift != 0 or bm == 16"]
+    assert problem.count() == 5
+
+
 def test_a_space_survives_writing_and_reading(tmp_path: Path) -> None:
     problem = Problem("p")
     x = problem.var("x", -3, 9, step=3)
@@ -97,7 +104,8 @@ def test_a_space_survives_writing_and_reading(tmp_path: Path) -> None:
         (changed(SPACE, "variables", 0, "domain", to=["1"]), r"'bm'.*integers, got '1'"),
         (changed(SPACE, "variables", 0, "domain", to=[]), r"variables\[0\].*empty"),
         (changed(SPACE, "variables", 0, "domain", to=[4, 8, 4]), "has 4 twice"),
-        (changed(SPACE, "constraints", 0, to=7), r"constraints\[0\]: expected text, got 7"),
+        (changed(SPACE, "constraints", 0, to=7), r"constraints\[0\]: expected text.*got 7"),
+        (changed(SPACE, "constraints", 0, to={"name": "x"}), r"constraints\[0\]: expected text"),
         (changed(SPACE, "constraints", 1, to="bm <"), r"constraints\[1\]: not an expression"),
         (changed(SPACE, "constraints", 1, to="bn < 2"), r"constraints\[1\]: unknown name 'bn'"),
         (changed(SPACE, "constraint_names", to=["fits"]), "constraint_names: expected 2 names"),
