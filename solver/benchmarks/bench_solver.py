@@ -64,10 +64,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--spaces", action="append", metavar="FOLDER", default=[])
     parser.add_argument("--only", action="append", metavar="NAME", help="a file, without .json")
     parser.add_argument("--quick", action="store_true", help="two repetitions, limit 5 s")
-    parser.add_argument("--limit", type=float, metavar="SECONDS", help="per task (default 20)")
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help="per task (default 30)")
     parser.add_argument("--out", default=str(OUT), metavar="FILE")
     args = parser.parse_args()
-    args.limit = args.limit or (5.0 if args.quick else 20.0)
+    args.limit = args.limit or (5.0 if args.quick else 30.0)
     return args
 
 

@@ -29,16 +29,19 @@ def _cell(task: str, answer: dict[str, Any]) -> str:
         return f"({answer['error'][:60]})"
     mark = " WRONG" if answer["right"] is False else ""
     if task == "resolve":
-        median, worst = _moves(answer)
-        return f"median {1e3 * median:.2f}  worst {1e3 * worst:.2f}{mark}"
+        (median, worst), (listed, most) = _moves(answer), _moves(answer, "listed_cpu")
+        return (
+            f"median {1e3 * median:.2f}  worst {1e3 * worst:.2f}  "
+            f"(all columns too: {1e3 * listed:.2f}, {1e3 * most:.2f}){mark}"
+        )
     if task == "explain":
         return f"{1e3 * answer['result']['cpu']:.2f}{mark}"
     memory = f" [{answer['peak_mb']:.0f} MB]" if task in ("count", "all") else ""
     return f"{1e3 * answer['cpu']:.2f}{memory}{mark}"
 
 
-def _moves(answer: dict[str, Any]) -> tuple[float, float]:
-    cpus = [move["cpu"] for move in answer["result"]["moves"]]
+def _moves(answer: dict[str, Any], clock: str = "cpu") -> tuple[float, float]:
+    cpus = [move[clock] for move in answer["result"]["moves"]]
     return statistics.median(cpus), max(cpus)
 
 
@@ -160,6 +163,11 @@ def _resolve(rows: Rows) -> list[dict[str, Any]]:
             f"{1e3 * median:.2f} ms, worst move {1e3 * worst:.2f} ms"
         )
         target = "warm re-solve of every rnn space: median < 1 ms, worst < 5 ms"
+        listed = [_moves(answer, "listed_cpu") for answer in answers if "result" in answer]
+        found += (
+            f"; with all columns listed largest median {1e3 * max(m for m, _ in listed):.2f} ms, "
+            f"worst {1e3 * max(w for _, w in listed):.2f} ms"
+        )
         verdicts.append(_verdict(target, median < 1e-3 and worst < 5e-3, found))
     explained = [
         answer["result"]["cpu"]
