@@ -7,6 +7,7 @@ parameters are tried as variables, near their present value first.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,14 +58,13 @@ def relaxations(case: Case, member: int, label: str) -> list[Relaxation]:
     if found:
         return sorted(found, key=lambda r: _distance(case, r))
     rest = [i for i in range(case.size) if i != member]
-    bound = _bound(case, node, rest, label)
-    if bound is not None:
-        return [bound]
     try:
-        able = case.first(rest) is not None
+        resolves = case.first(rest) is not None
     except TooManySolutions:
-        able = False
-    return [Relaxation(label, "leave it out")] if able else []
+        resolves = False
+    if not resolves:
+        return []
+    return [_bound(case, node, rest, label) or Relaxation(label, "leave it out")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,8 @@ def _solved(
     constraints, kept = list(rest), []
     bounds: list[Expr] = []
     for a, k in lines:
-        sign = evaluate(k, case.parameters) if names_of(k) <= set(case.parameters) else None
-        if sign is None:  # not a number: look where it has the sign that makes it a bound
+        sign = _sign(case, k)
+        if sign is None:  # look where it has the sign that makes it a bound
             constraints.append(e.Compare("<" if up else ">", k, zero))
         elif sign == 0 or (sign < 0) != up:
             kept.append((a, k))
@@ -153,6 +153,31 @@ def _solved(
     constraints += [e.Compare("<=", e.Sum(a, e.Product(k, value)), zero) for a, k in kept]
     best = case.best(constraints, case.pinned, value, maximize=not up)
     return best[0] if best is not None and (best[0] > now) == up else None
+
+
+def _sign(case: Case, node: Expr) -> int | None:
+    """Return the sign that an expression has at every assignment, None where that is not seen."""
+    signs: list[int | None]
+    match node:
+        case e.Constant(value):
+            return (value > 0) - (value < 0)
+        case e.Name(name):
+            values = case.parts.domains.get(name) or (case.parameters[name],)
+            low, high = min(values), max(values)
+            return 1 if low > 0 else -1 if high < 0 else 0 if low == high else None
+        case e.Negative(of):
+            signs = [-1, _sign(case, of)]
+        case e.Product(left, right):
+            signs = [_sign(case, left), _sign(case, right)]
+        case e.Difference(e.Constant(0), right):
+            signs = [-1, _sign(case, right)]
+        case e.Sum(left, e.Constant(0)) | e.Difference(left, e.Constant(0)):
+            signs = [_sign(case, left)]
+        case _:
+            return None
+    if 0 in signs:
+        return 0
+    return None if None in signs else math.prod(sign for sign in signs if sign is not None)
 
 
 def _tried(case: Case, name: str) -> _New | None:
