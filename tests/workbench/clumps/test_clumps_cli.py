@@ -197,6 +197,9 @@ def test_folds_of_stripe_82_part_the_galaxies() -> None:
     out = {g.truth.name for g in galaxies(Request("s82", fold=2, held_out=True), Report())}
     assert (len(kept | out), len(kept & out)) == (53, 0)
     assert len(out) in {10, 11}
+    valid = {g.truth.name for g in galaxies(Request("s82", fold=3, held_out=True))}
+    train = {g.truth.name for g in galaxies(Request("s82", fold=2, skip=3))}
+    assert train == kept - valid
 
 
 def test_detections_of_pictures_not_in_the_table_are_none(tmp_path: Path) -> None:

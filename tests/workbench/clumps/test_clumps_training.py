@@ -122,6 +122,21 @@ def test_losses_fall_and_the_card_says_how_it_was_trained(whole: Path, data: Pat
     assert all(len(one) for one in found)
 
 
+def test_a_detector_is_fine_tuned_from_where_it_was(
+    whole: Path, data: Path, tmp_path: Path
+) -> None:
+    start = whole / "detector.safetensors"
+    plan = replace(plan_of(data, epochs=1, learning_rate=1e-4), start_from=str(start))
+    tuned = train(plan, tmp_path, progress=False)
+    assert history(tmp_path)[0]["train_loss"] < history(whole)[0]["train_loss"]
+    before, after = load_detector(start)[0].state_dict(), load_detector(tuned)[0].state_dict()
+    name = "roi_heads.box_predictor.cls_score.weight"
+    assert 0 < (after[name] - before[name]).abs().max() < 0.01  # 2 steps of 1e-4 and rounding
+    pico = replace(plan, config=DetectorConfig(backbone="convnext_pico"))
+    with pytest.raises(WorkbenchError, match="its config is"):
+        train(pico, tmp_path / "pico", progress=False)
+
+
 def test_a_run_of_other_settings_is_not_continued(whole: Path, data: Path) -> None:
     with pytest.raises(WorkbenchError, match=r"options differ"):
         train(plan_of(data, learning_rate=2e-3), whole, progress=False)

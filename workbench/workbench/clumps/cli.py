@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.audit import cli as audit
 from workbench.clumps.backbones import BACKBONES, DEFAULT
-from workbench.clumps.request import SOURCES, Request
+from workbench.clumps.request import FOLDS, SOURCES, Request
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -48,7 +48,11 @@ def _source_arguments(parser: argparse.ArgumentParser) -> None:
     add("--folder", help="pictures; for injected: hosts with known PSF, or s82")
     add("--labels", help="COCO .json, .csv or .parquet; clump_scout: also .pkl")
     add("--catalog", help="table with file and psf_fwhm_r_px, arcsec_per_px, ra, dec")
-    add("--fold", type=int, help="of s82: train on the others, evaluate on this one (0 to 4)")
+    add(
+        "--fold",
+        type=int,
+        help="of s82: evaluate on this one (0 to 4), validate on the next, train on the others",
+    )
     add("--workers", type=_positive, help="processes; default one a core")
     add("--cache", help="folder for finished simulated galaxies")
 
@@ -111,7 +115,11 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     _source_arguments(parser)
     add = parser.add_argument
     add("--out", required=True, help="folder of the run")
-    add("--valid-number", type=_positive, help="validation galaxies; default a fifth of --number")
+    add(
+        "--valid-number",
+        type=_positive,
+        help="validation galaxies, simulated or injected; default a fifth of --number",
+    )
     add("--valid-folder", help="pictures for validation, for sources that are folders")
     add("--valid-labels", help="their labels")
     add("--backbone", choices=sorted(BACKBONES), default=DEFAULT)
@@ -141,7 +149,10 @@ def _plan(args: argparse.Namespace) -> Plan:
         seed=args.seed, workers=args.loaders,
     )  # fmt: skip
     config = DetectorConfig(backbone=args.backbone)
-    return Plan(_request(args), _validation(args), config, options, args.start_from)
+    valid, request = _validation(args), _request(args)
+    if args.source == "s82":  # the fold that chooses epoch and threshold is not trained on
+        request = replace(request, skip=valid.fold)
+    return Plan(request, valid, config, options, args.start_from)
 
 
 def _run_train(args: argparse.Namespace) -> int:
@@ -164,8 +175,7 @@ def _validation(args: argparse.Namespace) -> Request:
     if args.source == "s82":
         if args.fold is None:
             raise WorkbenchError("s82: give --fold, so that a fold is left for evaluation")
-        # Simulated galaxies choose epoch and threshold: no real one is spent on it.
-        return Request("simulated", args.valid_number or 60, seed=args.seed + 500_000)
+        return replace(request, fold=(args.fold + 1) % FOLDS, held_out=True)
     if not args.valid_folder:
         raise WorkbenchError(f"source {args.source} needs --valid-folder with other pictures")
     return replace(request, place=args.valid_folder, labels=args.valid_labels or args.labels)

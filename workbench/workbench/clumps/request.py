@@ -25,6 +25,8 @@ class Request:
         ``injected`` the folder of hosts, or ``"s82"``.
     fold, held_out
         Of Stripe 82 in five folds: all but `fold`, or with `held_out` that fold alone.
+    skip
+        A second fold to leave out: that of validation.
     workers, cache
         Processes and folder of finished blocks, for simulated and injected galaxies.
     """
@@ -38,6 +40,7 @@ class Request:
     catalog: str | None = None
     fold: int | None = None
     held_out: bool = False
+    skip: int | None = None
     workers: int | None = 1
     cache: str | None = None
 

@@ -150,7 +150,7 @@ def _start(plan: Plan) -> tuple[FasterRCNN, DetectorConfig]:
     model, config, _ = load_detector(plan.start_from)
     if config != plan.config:
         raise WorkbenchError(f"{plan.start_from}: its config is {config}, expected {plan.config}")
-    return model, config
+    return model.train(), config  # Lightning keeps the mode that a module comes in
 
 
 def _finish(plan: Plan, module: ClumpTraining, folder: Path, rows: list[dict[str, float]]) -> None:

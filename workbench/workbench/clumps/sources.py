@@ -87,5 +87,8 @@ def _folded(found: Iterator[Galaxy], request: Request) -> Iterator[Galaxy]:
     every = list(found)
     place = folds([galaxy.truth.name for galaxy in every], FOLDS)
     for galaxy, fold in zip(every, place, strict=True):
-        if bool(fold == request.fold) is request.held_out:
+        mine = (
+            fold == request.fold if request.held_out else fold not in (request.fold, request.skip)
+        )
+        if mine:
             yield galaxy
