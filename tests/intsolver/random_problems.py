@@ -213,15 +213,25 @@ def conditions(draw: Any, names: tuple[str, ...], depth: int, constants: Any = _
 
 @st.composite
 def problems(
-    draw: Any, *, constraints: int = 4, big: bool = False, depth: int = 3, free: bool = True
+    draw: Any,
+    *,
+    constraints: int = 4,
+    big: bool = False,
+    depth: int = 3,
+    free: bool = True,
+    wide: bool = False,
 ) -> Stated:
-    """Draw a problem of one to four variables; `big` mixes in values around 2**31 and 2**62."""
+    """Draw a problem of one to four variables.
+
+    `big` mixes in values around 2**31 and 2**62, `wide` has more than 30,000 assignments, `free`
+    allows problems without parameters and without constraints.
+    """
     values = st.one_of(_SMALL, _BIG) if big else _SMALL
     domains: dict[str, tuple[int, ...]] = {}
     size = 1
-    for name in _NAMED[: draw(st.sampled_from([3, 2, 4, 1]))]:
-        most = max(1, min(7, _MOST_ROWS // size))
-        length = draw(st.integers(min(2, most), most))
+    for name in _NAMED[: 4 if wide else draw(st.sampled_from([3, 2, 4, 1]))]:
+        most = 14 if wide else max(1, min(7, _MOST_ROWS // size))
+        length = most if wide else draw(st.integers(min(2, most), most))
         domains[name] = tuple(draw(st.lists(values, min_size=length, max_size=length, unique=True)))
         size *= length
     parameters = {

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intsolver import Infeasible, Problem
+from intsolver import Infeasible, Problem, chain, order, solve, standing
 from random_problems import NeedsTextError, Stated, problems, text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from intsolver import Solutions
     from oracle import Row
 
@@ -30,9 +34,44 @@ def rows_of(found: Solutions, stated: Stated) -> list[Row]:
     return rows
 
 
-@settings(max_examples=2000)
+@contextlib.contextmanager
+def as_if_large() -> Iterator[None]:
+    """Have small problems take every path that the solver keeps for large ones."""
+    thresholds = [
+        (solve, "_SMALL", 0),  # looking ahead at single values, pruning of levels
+        (chain, "_DENSE", 4),  # rows that failed one check skip the next
+        (chain, "_GRID", 16),  # a level expanded in blocks
+        (order, "_CHEAP", 0),  # several orders weighed
+        (standing, "_BLOCK", 5),  # columns that stand computed in blocks
+    ]
+    with contextlib.ExitStack() as patches:
+        for module, name, value in thresholds:
+            patches.enter_context(mock.patch.object(module, name, value))
+        yield
+
+
+@settings(max_examples=1500)
 @given(problems())
 def test_the_set_is_exact(stated: Stated) -> None:
+    check_set(stated)
+
+
+@settings(max_examples=1000)
+@given(problems())
+def test_the_set_is_exact_as_if_large(stated: Stated) -> None:
+    with as_if_large():
+        check_set(stated)
+
+
+@settings(max_examples=15)
+@given(problems(wide=True, depth=2))
+def test_a_wide_set_is_exact(stated: Stated) -> None:
+    wanted, found = stated.rows(), stated.problem().solve()
+    assert found.count == len(wanted)
+    assert sorted(map(tuple, found.to_numpy().tolist())) == sorted(wanted)
+
+
+def check_set(stated: Stated) -> None:
     wanted = stated.rows()
     problem = stated.problem()
     found = problem.solve()
@@ -65,6 +104,13 @@ def test_numbers_beyond_64_bits_are_exact(stated: Stated) -> None:
 @given(problems(), st.sampled_from(["max", "min"]), st.integers(1, 4), st.booleans())
 def test_the_optimum_is_the_best_of_all(stated: Stated, sense: str, top: int, big: bool) -> None:
     check_optimum(stated, sense, 100 if big else top)
+
+
+@settings(max_examples=150)
+@given(problems(), st.sampled_from(["max", "min"]), st.integers(1, 4))
+def test_the_optimum_is_the_best_as_if_large(stated: Stated, sense: str, top: int) -> None:
+    with as_if_large():
+        check_optimum(stated, sense, top)
 
 
 @settings(max_examples=100)
@@ -100,9 +146,20 @@ def check_optimum(stated: Stated, sense: str, top: int) -> None:
     assert [values[row] for row in rows] == ranked[:top]
 
 
-@settings(max_examples=300)
+@settings(max_examples=250)
 @given(problems(), st.data())
 def test_pins_and_parameters_warm_equal_cold(stated: Stated, data: st.DataObject) -> None:
+    check_warm(stated, data)
+
+
+@settings(max_examples=200)
+@given(problems(free=False), st.data())
+def test_warm_equals_cold_as_if_large(stated: Stated, data: st.DataObject) -> None:
+    with as_if_large():
+        check_warm(stated, data)
+
+
+def check_warm(stated: Stated, data: st.DataObject) -> None:
     warm = stated.problem()
     warm.solve()
     for _ in range(3):
