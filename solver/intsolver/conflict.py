@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _MAX_ROWS = 200_000  # states of an optimum that a relaxation is worth
 _MAX_STATES = 100_000  # assignments looked at to tell whether some constraints can be met
+_PATIENCE = (1, 20)  # times as many, where more than half of the members are left
 _MAX_SETS = 200
 _MAX_STEPS = 20_000
 
@@ -39,6 +40,7 @@ class Parts:
         self.domains: dict[str, tuple[int, ...]] = {**freed, **dict(system.variables)}
         self.parameters = tuple(name for name in system.parameters if name not in freed)
         self.names = tuple(names_of(node) for node in system.constraints)
+        self.conflict: frozenset[int] | None = None  # constraints that conflicted when last asked
         self._solvers: dict[tuple[tuple[Constraint, ...], frozenset[str]], Solver] = {}
 
     def solver(self, constraints: tuple[Constraint, ...], names: frozenset[str]) -> Solver:
@@ -72,7 +74,7 @@ class Case:
         names = [self.pins[i - count] for i in chosen if i >= count]
         return constraints, {name: self.pinned[name] for name in names}
 
-    def first(self, members: Iterable[int]) -> dict[str, int] | None:
+    def first(self, members: Iterable[int], max_states: int = _MAX_STATES) -> dict[str, int] | None:
         """Return values of the variables that occur in `members` at which these hold, or None.
 
         Raises
@@ -87,7 +89,7 @@ class Case:
                 *(self.parts.names[i] for i in key if i < len(self.constraints))
             )
             solver = self.parts.solver(tuple(constraints), names)
-            self._first[key] = solver.first(self.parameters, pins, max_states=_MAX_STATES)
+            self._first[key] = solver.first(self.parameters, pins, max_states=max_states)
         return self._first[key]
 
     def best(
@@ -159,15 +161,29 @@ def smallest_conflict(case: Case) -> tuple[frozenset[int], bool]:
 
 def _irreducible(case: Case, likely: frozenset[int]) -> frozenset[int]:
     """Return a conflict without a member that can be seen to be superfluous; `likely` go last."""
-    core = set(range(case.size))
-    for member in sorted(core, key=lambda i: (i in likely, -i)):
-        try:
-            found = case.first(core - {member})
-        except TooManySolutions:
-            continue
-        if found is None:
-            core.remove(member)
-    return frozenset(core)
+    core = _known(case) or frozenset(range(case.size))
+    for patience in _PATIENCE:
+        for member in sorted(core, key=lambda i: (i in likely, -i)):
+            try:
+                found = case.first(core - {member}, patience * _MAX_STATES)
+            except TooManySolutions:
+                continue
+            if found is None:
+                core -= {member}
+        if 2 * len(core) <= case.size:
+            break
+    if max(core) < len(case.constraints):  # no pins
+        case.parts.conflict = core
+    return core
+
+
+def _known(case: Case) -> frozenset[int] | None:
+    """Return the last conflict of the system if it is one at these parameters too."""
+    last = case.parts.conflict
+    try:
+        return last if last and case.first(last, max(_PATIENCE) * _MAX_STATES) is None else None
+    except TooManySolutions:
+        return None
 
 
 class _Meeting:

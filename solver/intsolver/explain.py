@@ -19,8 +19,8 @@ class Explanation:
     With `smallest` there is no conflict with fewer members; otherwise telling took too long, and
     `core` is one without members that are easily seen to be superfluous.
     `relaxations` has the smallest change of each member that alone makes the problem feasible, one
-    for each parameter of it; none for a member where no change of it alone suffices, because there
-    is another conflict without it. Everything is empty where the problem is feasible.
+    for each parameter of it; none for a member of which no such change is known, as a rule because
+    there is another conflict without it. All is empty where the problem is feasible.
     """
 
     feasible: bool
@@ -37,7 +37,9 @@ class Explanation:
             own = [
                 relaxation.text for relaxation in self.relaxations if relaxation.constraint == name
             ]
-            lines.append(f"  {name}: {', or '.join(own) or 'no change of it alone suffices'}")
+            lines.append(
+                f"  {name}: {', or '.join(own) or 'no change of it alone is known to suffice'}"
+            )
         return "\n".join(lines)
 
 
