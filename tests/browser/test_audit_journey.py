@@ -379,6 +379,12 @@ def restarts_the_kernel(desk: Desk, lab: Lab, name: str) -> None:
         "async () => { const c = window.jupyterapp.shell.currentWidget.context.sessionContext;"
         " await c.session.kernel.restart(); }"
     )
+    # The overlay of the kernel that is gone says so, and pretends nothing.
+    rows = len(desk.rows())
+    desk.root.focus()
+    page.keyboard.press("r")
+    expect(desk.root.locator(".ca-status")).to_contain_text("not saved yet")
+    assert len(desk.rows()) == rows
     desk.notebook = notebook = run_notebook(page, lab, NOTEBOOK)
     page.wait_for_selector(".ca-root[data-ready]")
     assert desk.data("name") == name

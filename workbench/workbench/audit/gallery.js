@@ -27,11 +27,14 @@ function render({ model, el }) {
   el.append(root);
   const pen = surface.getContext("2d", { alpha: false });
 
+  const send = (message) => {
+    try { model.send(message); } catch { error.textContent = "The kernel is gone: run the cell again."; }
+  };
   let asked = 0;
   function ask(number) {
     asked = performance.now();
     error.textContent = "";
-    model.send({ kind: "show", condition: condition.value, order: order.value, page: number });
+    send({ kind: "show", condition: condition.value, order: order.value, page: number });
   }
 
   function draw() {
@@ -124,7 +127,7 @@ function render({ model, el }) {
     if (top < scroll.scrollTop) scroll.scrollTop = top;
     if (top + CELL > scroll.scrollTop + scroll.clientHeight) scroll.scrollTop = top + CELL - scroll.clientHeight;
     scroll.setAttribute("aria-label", `${page.items[k].name}${page.items[k].done ? ", done" : ""}; arrows move, Enter opens`);
-    if (open) model.send({ kind: "open", name: page.items[k].name });
+    if (open) send({ kind: "open", name: page.items[k].name });
   }
 
   surface.addEventListener("click", (event) => {
@@ -156,7 +159,7 @@ function render({ model, el }) {
   const watcher = new ResizeObserver(draw);
   watcher.observe(scroll);
   model.on("msg:custom", receive);
-  model.send({ kind: "ready" });
+  send({ kind: "ready" });
   return () => { watcher.disconnect(); model.off("msg:custom", receive); };
 }
 

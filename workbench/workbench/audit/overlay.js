@@ -112,11 +112,14 @@ function render({ model, el }) {
     ticket += 1;
     waiting.set(ticket, performance.now());
     root.dataset.unsaved = waiting.size;
-    model.send({ ...message, ticket });
     const mine = ticket;
-    setTimeout(() => {
-      if (waiting.has(mine)) say(`The kernel does not answer: ${waiting.size} actions are not saved yet.`, true);
-    }, SILENCE);
+    const lost = () => { if (waiting.has(mine)) say(`The kernel does not answer: ${waiting.size} actions are not saved yet. If it was restarted, run the cell again.`, true); };
+    try {
+      model.send({ ...message, ticket });
+      setTimeout(lost, SILENCE);
+    } catch {
+      lost(); // the kernel is gone
+    }
   }
 
   function act(action) {
@@ -295,7 +298,7 @@ function render({ model, el }) {
   watcher.observe(surface.parentElement);
   model.on("msg:custom", receive);
   model.on("change:threshold", refresh);
-  model.send({ kind: "ready" });
+  try { model.send({ kind: "ready" }); } catch { say("The kernel is gone: run the cell again.", true); }
   return () => { watcher.disconnect(); model.off("msg:custom", receive); model.off("change:threshold", refresh); };
 }
 
