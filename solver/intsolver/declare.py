@@ -22,7 +22,8 @@ def check_name(name: object) -> None:
     """Raise ProblemError for what the language could not read as a name."""
     if not isinstance(name, str):
         raise ProblemError(f"a name is text, got {name!r} ({type(name).__name__})")
-    if not name.isidentifier() or unicodedata.normalize("NFKC", name) != name:
+    plain = name.isascii() or unicodedata.normalize("NFKC", name) == name  # as Python reads it
+    if not name.isidentifier() or not plain:
         raise ProblemError(f"{name!r} cannot be a name; expected letters, digits and _")
     if keyword.iskeyword(name) or name in FUNCTIONS:
         raise ProblemError(f"{name!r} cannot be a name, it is a word of the language")
@@ -71,7 +72,7 @@ def listed(name: str, domain: Iterable[int]) -> tuple[int, ...]:
     if isinstance(domain, str | bytes) or not hasattr(domain, "__iter__"):
         raise ProblemError(f"{name!r}: expected a list of integers or two ends, got {domain!r}")
     values = tuple(domain)
-    if not all(type(value) is int for value in values):
+    if not set(map(type, values)) <= {int}:
         values = tuple([as_integer(value, f"{name!r}, a value of its domain") for value in values])
     if not values:
         raise ProblemError(f"{name!r}: the domain is empty, expected at least one integer")

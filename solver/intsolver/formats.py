@@ -158,9 +158,9 @@ def _listed(values: object) -> list[int]:
 
 def _integers(variable: Mapping[str, Any], name: str, place: str) -> list[int]:
     domain: list[int] = _field(variable, "domain", list, place)
-    for value in domain:
-        if type(value) is not int:
-            raise FormatError(f"domain of {name!r}: expected integers, got {_short(value)}")
+    if not set(map(type, domain)) <= {int}:
+        wrong = next(value for value in domain if type(value) is not int)
+        raise FormatError(f"domain of {name!r}: expected integers, got {_short(wrong)}")
     return domain
 
 
@@ -195,6 +195,9 @@ def _parameters(problem: Problem, content: Mapping[str, Any], texts: list[str]) 
     if not isinstance(given, Mapping):
         raise FormatError(f"params: expected an object, got {_short(given)}")
     variables = {v.name for v in problem.variables}
+    possible = {name: value for name, value in given.items() if name not in variables}
+    if not possible:
+        return
     used: set[str] = set()
     for i, text in enumerate(texts):
         with _placed(f"constraints[{i}]"):
@@ -203,8 +206,8 @@ def _parameters(problem: Problem, content: Mapping[str, Any], texts: list[str]) 
     if isinstance(objective, Mapping) and isinstance(objective.get("expr"), str):
         with _placed("objective"):
             used.update(read(objective["expr"]).names)
-    for name, value in given.items():
-        if name in used and name not in variables:
+    for name, value in possible.items():
+        if name in used:
             if type(value) is not int:
                 raise FormatError(f"params[{name!r}]: expected an integer, got {_short(value)}")
             problem.param(name, value)

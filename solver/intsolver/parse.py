@@ -37,6 +37,7 @@ _LANGUAGE = (
     "`a if c else b`, " + ", ".join(f"{name}()" for name in FUNCTIONS)
 )
 _FOREIGN = re.compile(r"[^\w\s()\[\]{}+\-*/%<>=!,.]")
+_JOINED = re.compile(r"\d[A-Za-z]")
 _ADVICE = {
     "&": "write `and` (no bit operations)",
     "|": "write `or` (no bit operations)",
@@ -185,8 +186,10 @@ def _one_line(text: str) -> str:
 def _tree(text: str) -> ast.expr:
     """Return Python's own tree of `text`."""
     try:
+        if _JOINED.search(text) is None:
+            return ast.parse(text, mode="eval").body
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # `1or 2`, `1 is 1`: reported as errors or harmless
+            warnings.simplefilter("ignore")  # Python may warn of `1or 2`
             return ast.parse(text, mode="eval").body
     except SyntaxError as error:
         column = min(error.offset - 1, len(text)) if error.offset else len(text)  # 0: at the end
