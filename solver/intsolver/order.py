@@ -13,8 +13,9 @@ from intsolver.vector import Compiler, Env
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from intsolver.lower import Low, Pool
     from numpy.typing import NDArray
+
+    from intsolver.lower import Low, Pool
 
 _SAMPLES = 256
 _CHEAP = 100_000  # pairs of a state and a value for which no better order is looked for
@@ -27,7 +28,6 @@ def arrange(
     names: Sequence[str],
     constraints: Sequence[Low],
     domains: Mapping[str, NDArray[Any]],
-    parameters: Mapping[str, int],
     *,
     sampled: bool,
 ) -> list[str]:
@@ -36,7 +36,7 @@ def arrange(
     In a large problem a second order, those in most constraints first, is weighed against the
     first by what their states are made of.
     """
-    left = _sampled(pool, names, constraints, domains, parameters) if sampled else None
+    left = _sampled(pool, names, constraints, domains) if sampled else None
     if left is None:
         left = [_LEFT.get(c.kind, 0.8) for c in constraints]
     weights = [math.log(max(x, 1e-4)) for x in left]
@@ -122,7 +122,6 @@ def _sampled(
     names: Sequence[str],
     constraints: Sequence[Low],
     domains: Mapping[str, NDArray[Any]],
-    parameters: Mapping[str, int],
 ) -> list[float] | None:
     if any(domains[name].dtype == object or not domains[name].size for name in names):
         return None
@@ -132,13 +131,10 @@ def _sampled(
     for name in names:
         slots[id(pool.name(name))] = len(base)
         base.append(domains[name][generator.integers(0, domains[name].size, _SAMPLES)])
-    for name, value in parameters.items():
-        slots[id(pool.name(name))] = len(base)
-        base.append(value)
     compiler = Compiler(pool, slots)
     left = []
     for node in constraints:
-        if node.peak >= 1 << 62:
+        if node.parameters or node.peak >= 1 << 62:  # one order whatever the parameters
             left.append(_LEFT.get(node.kind, 0.8))
             continue
         env = Env(base)

@@ -48,7 +48,7 @@ class Solver:
             reach <<= 16
         plan = self._plans.get(reach)
         if plan is None:
-            plan = self._plans[reach] = _Plan(self.system, parameters, reach)
+            plan = self._plans[reach] = _Plan(self.system, reach)
         return plan
 
     def solve(
@@ -104,7 +104,7 @@ class Solver:
 class _Plan:
     """A system analysed: its chains, the variables that are free, and checks of parameters alone."""
 
-    def __init__(self, system: System, parameters: Mapping[str, int], reach: int) -> None:
+    def __init__(self, system: System, reach: int) -> None:
         self.system = system
         self.names = tuple(name for name, _ in system.variables)
         self.domains = {name: _array(domain) for name, domain in system.variables}
@@ -124,7 +124,7 @@ class _Plan:
             return
         self._lower()
         self._filter()
-        self.chains = tuple(self._chains(parameters))
+        self.chains = tuple(self._chains())
         bound = {name for chain in self.chains for name in chain.order}
         self.free = tuple(name for name in self.names if name not in bound)
 
@@ -185,24 +185,23 @@ class _Plan:
         self.narrow[name] = domain[ok]
         return True
 
-    def _chains(self, parameters: Mapping[str, int]) -> list[Chain]:
+    def _chains(self) -> list[Chain]:
         chains = []
         for names, constraints in components(self.names, self.constraints, self.fixed):
-            chains.append(self._chain(names, constraints, parameters))
+            chains.append(self._chain(names, constraints))
         return chains
 
     def _chain(
         self,
         names: Sequence[str],
         constraints: Sequence[Low],
-        parameters: Mapping[str, int],
         objective: Low | None = None,
     ) -> Chain:
         cells = 1.0
         for name in names:
             cells *= self.narrow[name].size
         large = cells > _SMALL
-        order = arrange(self.pool, names, constraints, self.narrow, parameters, sampled=large)
+        order = arrange(self.pool, names, constraints, self.narrow, sampled=large)
         return build(self.pool, order, constraints, self.narrow, objective, prune=large)
 
     # -- solving ----------------------------------------------------------------------------
@@ -297,7 +296,7 @@ class _Plan:
         if top <= 0 or not self._open(parameters, pinned):
             return []
         numbers = {name: Constant(value) for name, value in parameters.items()}
-        node, chain, others = self._objective(substitute(objective, numbers), parameters)
+        node, chain, others = self._objective(substitute(objective, numbers))
         if chain is None:
             return self._any_best(node, parameters, pinned, top)
         layers, columns, states = chain.run(parameters, pinned, max_rows)
@@ -341,9 +340,7 @@ class _Plan:
             return []
         return [(int(value), row) for row in self.limit(parameters, pinned, top)]
 
-    def _objective(
-        self, objective: Expr, parameters: Mapping[str, int]
-    ) -> tuple[Low, Chain | None, tuple[Chain, ...]]:
+    def _objective(self, objective: Expr) -> tuple[Low, Chain | None, tuple[Chain, ...]]:
         """Return the lowered objective, a chain over all it reads, and the other chains."""
         known = self._objectives.get(objective)
         if known is None:
@@ -356,7 +353,7 @@ class _Plan:
                 joined |= node.names
                 names = [n for n in self.names if n in joined]
                 constraints = [c for c in self.constraints if c.names <= joined]
-                chain = self._chain(names, constraints, parameters, node)
+                chain = self._chain(names, constraints, node)
                 others = tuple(c for c in self.chains if not node.names & set(c.order))
                 known = node, chain, others
             if len(self._objectives) > _OBJECTIVES:

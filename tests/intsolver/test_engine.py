@@ -117,6 +117,25 @@ def test_a_parameter_decides_over_the_rows_that_stand() -> None:
             assert sorted(rows_of(pinned)) == sorted(row for row in wanted if row[0] == 16)
 
 
+def test_the_order_of_a_large_problem_is_the_same_whatever_was_solved_before() -> None:
+    def stated() -> Problem:
+        problem = Problem("order")
+        for name in "abcd":
+            problem.var(name, 1, 24)
+        problem.param("p", 10)
+        problem.param("q", 3)
+        problem.add("a * b <= p", "c * d * a <= 5 * p", "(a + c) % q == 0", "b + d >= q")
+        return problem
+
+    warm = stated()
+    for limits in ({"p": 2}, {"p": 500, "q": 1}, {"p": 24, "q": 7}, {"p": 40}):
+        anew, again = stated().solve(**limits), warm.solve(**limits)
+        assert again.order == anew.order
+        assert again.to_numpy().tolist() == anew.to_numpy().tolist()
+        assert again.count > 0
+        assert warm.first(**limits) == stated().first(**limits) == again[0]
+
+
 def test_rows_where_a_parameter_makes_a_division_undefined_are_violations() -> None:
     problem = Problem("undefined")
     problem.var("x", -3, 6)
