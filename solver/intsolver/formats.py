@@ -35,7 +35,7 @@ def from_space(make: type[Problem], space: Mapping[str, object] | str | Path) ->
     content, label = _content(space)
     if content.get("format", FORMAT) != FORMAT:
         raise FormatError(f"{label}: format {content['format']!r}, expected {FORMAT!r}")
-    problem = make(str(content.get("name", label)))
+    problem = make(_field(content, "name", str, label) if "name" in content else label)
     variables = _field(content, "variables", list, label)
     constraints = _field(content, "constraints", list, label)
     with _placed(label):
@@ -232,6 +232,8 @@ def _objective(problem: Problem, content: Mapping[str, Any]) -> None:
 def _content(space: Mapping[str, object] | str | Path) -> tuple[Mapping[str, Any], str]:
     if isinstance(space, Mapping):
         return space, "space"
+    if not isinstance(space, str | Path):
+        raise FormatError(f"expected a dictionary or the path of a file, got {_short(space)}")
     path = Path(space)
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -92,6 +92,8 @@ def test_a_space_survives_writing_and_reading(tmp_path: Path) -> None:
     [
         (changed(SPACE, "variables"), r"no 'variables'"),
         (changed(SPACE, "constraints"), r"no 'constraints'"),
+        (changed(SPACE, "name", to=3), "name is 3, expected text"),
+        ([SPACE], "expected a dictionary or the path of a file"),
         (changed(SPACE, "format", to="intcsp-2"), "'intcsp-2', expected 'intcsp-1'"),
         (changed(SPACE, "variables", to={"bm": [1]}), "expected a list"),
         (changed(SPACE, "variables", 0, to=7), r"variables\[0\].*expected an object"),
