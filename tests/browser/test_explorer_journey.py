@@ -190,7 +190,14 @@ def test_a_space_file_is_opened(explorer: Explorer) -> None:
     expect(explorer.count).to_have_text("349,853", timeout=15 * SECOND)
     expect(explorer.root.locator(".wb-title")).to_have_text("hotspot")
     expect(explorer.root.locator(".wb-count")).to_contain_text("drawn: 1,000 of 349,853")
+    explorer.root.locator(".wb-top").scroll_into_view_if_needed()
     explorer.notebook.shot("explorer_hotspot")
+    sliders = explorer.root.locator(".wb-controls .noUi-handle")
+    expect(sliders).to_have_count(3)  # the bounds that the file states
+    sliders.last.focus()
+    explorer.page.keyboard.press("ArrowLeft")
+    expect(explorer.count).not_to_have_text("349,853")
+    assert explorer.settled() == explorer.solved_anew()
 
 
 @pytest.mark.timing

@@ -11,11 +11,12 @@ from intsolver import ExpressionError, Problem
 from workbench.errors import WorkbenchError
 from workbench.recurrent_kernel import LIMITS, SHAPE, recurrent_kernel
 from workbench.widgets import html
+from workbench.widgets.bounds import lifted
 from workbench.widgets.controls import Choice, Range
 from workbench.widgets.explorer_outcome import evaluate
 from workbench.widgets.explorer_state import ExplorerState
 from workbench.widgets.scene import scene
-from workbench.widgets.sources import Source, open_space
+from workbench.widgets.sources import Source, open_space, with_sliders
 
 from workbench import datafiles
 
@@ -177,6 +178,36 @@ def test_every_shipped_space_can_be_shown(name: str) -> None:
     drawn = scene(opened.axes, outcome, version=1)
     assert len(bytes(drawn["rows"])) == 4 * len(outcome.drawn) * len(drawn["axes"])  # type: ignore[call-overload, arg-type]
     assert opened.about()["problem"] == stated["name"]
+
+
+def test_a_bound_in_a_file_becomes_a_limit_that_changes_nothing_until_moved() -> None:
+    source = with_sliders(open_space("hotspot"))
+    opened = ExplorerState.start(source)
+    assert sorted(opened.limits.values()) == [32, 1024, 49_152]
+    assert [control.name for control in opened.controls] == ["bound_1", "bound_2", "bound_3"]
+    assert evaluate(opened, 10).total == 349_853
+    shared = next(name for name, value in opened.limits.items() if value == 49_152)
+    halved = evaluate(opened.with_control(shared, 24_576), 10)
+    stated = json.loads(datafiles.space("hotspot").read_text("utf-8"))
+    text = json.dumps(stated).replace("49152", "24576")
+    assert halved.total == Problem.from_space(json.loads(text)).count()
+    stuck = opened.with_control(shared, 0)
+    remedy = next(r for r in evaluate(stuck, 10).remedies if shared in r.limits)
+    assert evaluate(stuck.with_remedy(remedy), 10).total > 0
+
+
+@pytest.mark.parametrize(
+    "name", ["rnn_fwd_bf16_D256_H3_B16_G4_H100", "convolution_bat", "queens_8"]
+)
+def test_files_with_limits_moved_out_keep_their_counts(name: str) -> None:
+    stated = json.loads(datafiles.space(name).read_text("utf-8"))
+    opened = ExplorerState.start(with_sliders(open_space(name)))
+    assert evaluate(opened, 10).total == stated["expected_valid"]
+
+
+def test_a_problem_with_parameters_of_its_own_keeps_its_numbers() -> None:
+    problem = tile()
+    assert lifted(problem) == (problem, ())
 
 
 def test_kernel_tuner_and_own_files_are_opened_by_path_and_by_content(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ class ConfigExplorer(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no t
         WorkbenchError
             No such file, or no space in it.
         """
-        self._show(ExplorerState.start(sources.open_space(name)))
+        self._show(_opened(name))
 
     def export(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the brushed configurations to a JSON or CSV file and return its path.
@@ -198,7 +198,7 @@ class ConfigExplorer(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no t
             self._attempt(lambda: self._state.with_pick(configuration))
 
     def _open(self, name: str, text: bytes | None) -> None:
-        self._attempt(lambda: ExplorerState.start(sources.open_space(name, text)))
+        self._attempt(lambda: _opened(name, text))
 
     def _save(self, path: str, overwrite: bool) -> None:
         try:
@@ -267,3 +267,7 @@ class ConfigExplorer(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no t
         stuck = outcome.kept == 0
         self._blocked.layout.display = "" if stuck else "none"
         self._results.layout.display = "none" if stuck else ""
+
+
+def _opened(name: str | Path, text: bytes | None = None) -> ExplorerState:
+    return ExplorerState.start(sources.with_sliders(sources.open_space(name, text)))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from workbench.widgets.explorer_state import ExplorerState
 
 _SHOWN_BOUNDS = 8
+_SHORT = 20  # characters of an objective that fit above a column
 
 
 def count_line(outcome: Outcome) -> str:
@@ -74,7 +75,8 @@ def caption(outcome: Outcome) -> str:
 
 def score_heading(state: ExplorerState) -> str:
     """Return the heading of the column of scores."""
-    return f"{state.sense} {state.objective}"
+    short = len(state.objective) <= _SHORT
+    return f"{state.sense} {state.objective}" if short else f"{state.sense} of it"
 
 
 def error_line(message: str) -> str:
@@ -85,7 +87,8 @@ def error_line(message: str) -> str:
 
 def _constraint(bound: Bound) -> str:
     name, text = escape(bound.constraint), escape(bound.text)
-    return name if name == text else f'{name} <span class="wb-text">{text}</span>'
+    shown = f'<span class="wb-text">{text}</span>'
+    return shown if name == text else f"{name} {shown}"
 
 
 def _configurations(count: int) -> str:

@@ -30,7 +30,7 @@ class ControlPanel(w.GridBox):  # type: ignore[misc]  # ipywidgets publishes no 
         self._quiet = False
 
     def show(self, controls: Sequence[Choice | Range], values: Mapping[str, int | str]) -> None:
-        """Show controls at values; a slider that stays keeps its focus."""
+        """Show controls at values; a control that stays as it is keeps its focus."""
         self._quiet = True
         try:
             if tuple(controls) != self._controls:
@@ -42,23 +42,25 @@ class ControlPanel(w.GridBox):  # type: ignore[misc]  # ipywidgets publishes no 
             self._quiet = False
 
     def _arrange(self, controls: Sequence[Choice | Range], values: Mapping[str, int | str]) -> None:
+        """Keep the widgets of controls that are as they were; others are made anew.
+
+        Other ends are another slider: one that is told its ends and its value in two steps rounds
+        the value to its old steps in between, and reports that as the user's.
+        """
         before = {control.name: control for control in self._controls}
-        kept = {
-            control.name: self._widgets[control.name]
-            for control in controls
-            if _same_kind(before.get(control.name), control)
-        }
+        gone = dict(self._widgets)
         self._widgets = {}
         for control in controls:
-            widget = kept.get(control.name)
-            if widget is None:
-                widget = _make(control, values[control.name])
+            if before.get(control.name) == control:
+                self._widgets[control.name] = gone.pop(control.name)
+            else:
+                widget = self._widgets[control.name] = _make(control, values[control.name])
                 widget.observe(self._changed, "value")
-            elif isinstance(control, Range):
-                _stretch(widget, control, values[control.name])
-            self._widgets[control.name] = widget
         self._controls = tuple(controls)
-        self.children = tuple(self._widgets.values())  # the same ones again change nothing
+        self.children = tuple(self._widgets.values())
+        for widget in gone.values():
+            widget.unobserve_all()
+            widget.close()
 
     def _changed(self, change: Any) -> None:
         if not self._quiet:
@@ -149,28 +151,12 @@ class TakeAwayPanel(w.VBox):  # type: ignore[misc]
         self._save(self._path.value, self._overwrite.value)
 
 
-def _same_kind(before: Choice | Range | None, now: Choice | Range) -> bool:
-    if isinstance(now, Range) and isinstance(before, Range):
-        return before.title == now.title
-    return before == now
-
-
-def _stretch(slider: Any, control: Range, value: int | str) -> None:
-    """Give a slider other ends and a value at once: in between it would round and report."""
-    with slider.hold_sync():
-        slider.step = control.step
-        slider.min = min(slider.min, control.low)
-        slider.max = max(slider.max, control.high)
-        slider.value = value
-        slider.min, slider.max = control.low, control.high
-
-
 def _make(control: Choice | Range, value: int | str) -> Any:
     common = {
         "description": control.title,
         "style": _STYLE,
         "layout": w.Layout(width="auto"),
-        "tooltip": control.name,
+        "tooltip": control.title,
     }
     if isinstance(control, Range):
         ends = {"min": control.low, "max": control.high, "step": control.step}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from intsolver import FormatError, Problem
 
 from workbench import datafiles
 from workbench.errors import WorkbenchError
+from workbench.widgets.bounds import lifted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,9 +55,9 @@ class Source:
         if isinstance(problem, Source):
             return problem
         if isinstance(problem, str | Path):
-            opened = open_space(problem)
+            opened = with_sliders(open_space(problem))
             chosen = (objective, sense) if objective else opened.objective
-            return cls(opened.name, opened.build, (), tuple(limits), chosen)
+            return cls(opened.name, opened.build, (), (*limits, *opened.limits), chosen)
         wanted = (objective, sense) if objective else None
         if isinstance(problem, Problem):
             kept = copy.deepcopy(problem)  # what is added to the original later is not meant
@@ -89,6 +90,14 @@ def open_space(name: str | Path, text: bytes | None = None) -> Source:
     except (ValueError, RecursionError) as error:
         raise WorkbenchError(f"{label} is not JSON: {error}") from None
     return _source(label, space)
+
+
+def with_sliders(source: Source) -> Source:
+    """Return the source with a parameter and a range for each bound that its file states."""
+    _, ranges = lifted(source.build())
+    if not ranges:
+        return source
+    return replace(source, build=lambda: lifted(source.build())[0], limits=ranges)
 
 
 def _find(name: str) -> Path:
