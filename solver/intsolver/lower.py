@@ -7,18 +7,20 @@ products are flat, like terms are collected, and comparisons of sums are brought
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import singledispatchmethod
 from typing import TYPE_CHECKING
 
 from intsolver import expr as e
+from intsolver.bounds import BOUNDS, DECIDED, DIVISIONS, peak_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from intsolver.bounds import Box
     from intsolver.expr import Node
 
-Box = tuple[int, int]
+Lowering = Callable[..., "Low"]
 NOTHING: frozenset[str] = frozenset()
 PARAMETER = 1 << 31  # a parameter is taken to lie within this, unless its value says otherwise
 
@@ -102,7 +104,7 @@ class Pool:
         low, high = bounds(of, value) if bounds else (0, 1)
         names, parameters = of[0].names, of[0].parameters
         partial, logical = of[0].partial, kind in _LOGIC or of[0].logical
-        peak = _peak(kind, of, low, high)
+        peak = peak_of(kind, of, low, high)
         for x in of:
             if x.names is not names:
                 names |= x.names
@@ -110,9 +112,9 @@ class Pool:
                 parameters |= x.parameters
             partial = partial or x.partial
             logical = logical or x.logical
-            peak = x.peak if x.peak > peak else peak
-        if not partial and kind in _DIVISIONS:
-            divisor = of[_DIVISIONS[kind]]
+            peak = max(peak, x.peak)
+        if not partial and kind in DIVISIONS:
+            divisor = of[DIVISIONS[kind]]
             partial = kind == "exact" or divisor.low <= 0 <= divisor.high
         size = 1 + sum([x.size for x in of])
         node = Low(kind, of, value, "", names, parameters, low, high, peak, partial, logical, size)
@@ -232,9 +234,9 @@ class Pool:
 
     def truth(self, node: Low) -> Low:
         """Return True or False for a comparison that its bounds decide."""
-        if node.partial or node.kind not in _DECIDED:
+        if node.partial or node.kind not in DECIDED:
             return node
-        verdict = _DECIDED[node.kind](*node.of)
+        verdict = DECIDED[node.kind](*node.of)
         return node if verdict is None else self.constant(int(verdict))
 
     def divides(self, divisor: Low, of: Low) -> Low:
@@ -258,108 +260,11 @@ def tighten(pool: Pool, node: Low) -> Low:
     return node
 
 
-# -- bounds ---------------------------------------------------------------------------------
-
-
-def _peak(kind: str, of: tuple[Low, ...], low: int, high: int) -> int:
-    """Return the largest magnitude on the way from the operands to the value."""
-    if kind == "sum":
-        return sum(max(-x.low, x.high) for x in of)
-    if kind == "product":
-        peak = 1
-        for x in of:
-            peak *= max(-x.low, x.high, 1)
-        return peak
-    return max(-low, high)
-
-
-def _sum_box(of: tuple[Low, ...], _: int) -> Box:
-    return sum(x.low for x in of), sum(x.high for x in of)
-
-
-def _product_box(of: tuple[Low, ...], _: int) -> Box:
-    low, high = of[0].low, of[0].high
-    if low >= 0 and all([x.low >= 0 for x in of]):
-        for x in of[1:]:
-            low, high = low * x.low, high * x.high
-        return low, high
-    for x in of[1:]:
-        corners = (low * x.low, low * x.high, high * x.low, high * x.high)
-        low, high = min(corners), max(corners)
-    return low, high
-
-
-def _quotient_box(of: tuple[Low, ...], _: int) -> Box:
-    a, b = of
-    divisors = [d for d in (b.low, b.high, -1, 1) if d and b.low <= d <= b.high]
-    corners = [x // d for x in (a.low, a.high) for d in divisors]
-    return (min(corners), max(corners)) if corners else (0, 0)
-
-
-def _mod_box(of: tuple[Low, ...], _: int) -> Box:
-    a, b = of
-    low, high = (b.low + 1 if b.low < 0 else 0), (b.high - 1 if b.high > 0 else 0)
-    if a.low >= 0 and b.low > 0:
-        high = min(high, a.high)
-    return min(low, 0), max(high, 0)
-
-
-def _power_box(of: tuple[Low, ...], exponent: int) -> Box:
-    ends = [of[0].low ** exponent, of[0].high ** exponent]
-    if of[0].low < 0 < of[0].high:
-        ends.append(0**exponent)
-    return min(ends), max(ends)
-
-
-def _absolute_box(of: tuple[Low, ...], _: int) -> Box:
-    low, high = of[0].low, of[0].high
-    return (0 if low <= 0 <= high else min(abs(low), abs(high))), max(abs(low), abs(high))
-
-
-BOUNDS = {
-    "sum": _sum_box,
-    "product": _product_box,
-    "quotient": _quotient_box,
-    "exact": _quotient_box,
-    "guard": lambda of, _: (of[0].low, of[0].high),
-    "ratio": lambda of, _: (of[0].low, of[0].high),
-    "mod": _mod_box,
-    "power": _power_box,
-    "absolute": _absolute_box,
-    "min": lambda of, _: (min(x.low for x in of), min(x.high for x in of)),
-    "max": lambda of, _: (max(x.low for x in of), max(x.high for x in of)),
-    "if": lambda of, _: (min(of[1].low, of[2].low), max(of[1].high, of[2].high)),
-}
-_DIVISIONS = {"quotient": 1, "mod": 1, "exact": 1, "guard": 1, "divides": 0}
-
-
-def _decide_le(a: Low, b: Low) -> bool | None:
-    return True if a.high <= b.low else False if a.low > b.high else None
-
-
-def _decide_lt(a: Low, b: Low) -> bool | None:
-    return True if a.high < b.low else False if a.low >= b.high else None
-
-
-def _decide_eq(a: Low, b: Low) -> bool | None:
-    if a.low > b.high or a.high < b.low:
-        return False
-    return True if a is b or (a.low == a.high == b.low == b.high) else None
-
-
-def _decide_ne(a: Low, b: Low) -> bool | None:
-    verdict = _decide_eq(a, b)
-    return None if verdict is None else not verdict
-
-
-_DECIDED = {"le": _decide_le, "lt": _decide_lt, "eq": _decide_eq, "ne": _decide_ne}
-
-
 # -- one function for each node of the tree -----------------------------------------------------
 
 
-def _binary(kind: str):
-    def lowered(pool: Pool, node: Node) -> Low:
+def _binary(kind: str) -> Lowering:
+    def lowered(pool: Pool, node: e.FloorDivision | e.Modulo) -> Low:
         a, b = pool.lower(node.left), pool.lower(node.right)
         if a.kind == "ratio" or b.kind == "ratio":
             (n, d), (m, c) = pool.fraction(a), pool.fraction(b)
@@ -393,8 +298,8 @@ def _power(pool: Pool, base: Low, exponent: int) -> Low:
     return pool.make("power", (base,), exponent)
 
 
-def _lower_many(kind: str):
-    def lowered(pool: Pool, node: Node) -> Low:
+def _lower_many(kind: str) -> Lowering:
+    def lowered(pool: Pool, node: e.Minimum | e.Maximum | e.AllDifferent) -> Low:
         of = tuple(pool.lower(x) for x in node.of)
         if any(x.kind == "ratio" for x in of):
             return _ratio_many(pool, kind, of)
@@ -416,10 +321,10 @@ def _ratio_many(pool: Pool, kind: str, of: tuple[Low, ...]) -> Low:
     return joined if kind == "different" else pool.ratio(joined, common)
 
 
-def _lower_logic(kind: str):
+def _lower_logic(kind: str) -> Lowering:
     absorbing, neutral = (0, 1) if kind == "all" else (1, 0)
 
-    def lowered(pool: Pool, node: Node) -> Low:
+    def lowered(pool: Pool, node: e.All | e.Any) -> Low:
         kept: list[Low] = []
         for part in node.of:
             low = pool.lower(part)
@@ -481,7 +386,7 @@ def _lower_divides(pool: Pool, node: e.Divides) -> Low:
     return pool.make("divides", (divisor, of))
 
 
-_LOWER = {
+_LOWER: dict[type[Node], Lowering] = {
     e.Constant: lambda pool, node: pool.constant(node.value),
     e.Name: lambda pool, node: pool.name(node.name),
     e.Sum: lambda pool, node: pool.sum((pool.lower(node.left), pool.lower(node.right))),
