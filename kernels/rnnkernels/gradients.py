@@ -90,7 +90,7 @@ def recurrent_gradient(
             sums.weight_gradient(source, first, count, hidden, initial)
             for source, first, count in _runs(cell, dx, distinct)
         ]
-        return torch.cat(parts).to(dx.dtype)
+        return (parts[0] if len(parts) == 1 else torch.cat(parts)).to(dx.dtype)
     B, T, G, N, D = dx.shape
     previous = previous_hidden(hidden, initial).view(B * T, N, D).transpose(0, 1)
     wide = torch.float64 if dx.dtype == torch.float64 else torch.float32
@@ -106,15 +106,21 @@ def recurrent_gradient(
 
 # Rows whose products are added one after the other in float32: so many, then their sums.
 _ROWS_AT_ONCE = 64
+# Elements of a gradient that float64 costs nothing for.
+_SMALL = 1024
 
 
 def _sum_over_rows(a: Tensor, b: Tensor, out: Tensor) -> None:
     """Write a^T b, batched, of a (N, rows, P) and b (N, rows, Q) into out (N, P, Q).
 
     Storage of 16 bits rounds more than float32 sums over all rows do. For float32 storage they are
-    taken in two levels, or the error would grow with the rows past that of a sum step by step.
+    taken in two levels, or the error would grow with the rows past that of a sum step by step; for
+    small heads in float64.
     """
     rows = a.shape[1]
+    if a.dtype == torch.float32 and a.shape[2] * b.shape[2] <= _SMALL:
+        out.copy_(torch.bmm(a.mT.double(), b.double()))
+        return
     if a.dtype != torch.float32 or rows <= _ROWS_AT_ONCE:
         multiply(a.mT, b, out)
         return

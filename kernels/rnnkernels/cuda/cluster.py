@@ -141,9 +141,14 @@ def backward(  # noqa: PLR0917 - as registry.Backend
     plan = plan or backward_plan(problem, gpu(wx.device), dstates=given)
     assert plan is not None  # unsupported() came first
     run = backward_launch(problem, plan, wx.get_device(), dstates=given)
+    sums = None
+    if plan.cluster == 1:  # the kernel adds up db, in parts of 8 batch rows
+        parts = -(-B // plan.tile) * -(-plan.tile // 8)
+        sums = wx.new_empty((parts, *b.shape), dtype=torch.float32)
     products = recurrent_products(hidden, first, r, dtype=product_type(problem))
     tensors = [aligned(tensor) for tensor in (wx, products, r, b, initial)]
     others = [aligned(tensor) for tensor in (hidden, carried, dstates, dlast)]
-    run(*tensors, lengths, *others, dx, apart, dinitial, B, T, N)
+    run(*tensors, lengths, *others, dx, apart, sums, dinitial, B, T, N)
     dr = recurrent_gradient(cell, dx, apart, hidden, first)
-    return dx, dr, bias_gradient(cell, dx, apart), dinitial
+    db = bias_gradient(cell, dx, apart) if sums is None else sums.sum(0).to(b.dtype)
+    return dx, dr, db, dinitial

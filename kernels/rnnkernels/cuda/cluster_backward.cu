@@ -7,7 +7,8 @@
 // initial (S, B, N, D) or null, lengths (B,) or null, hidden h (B, T, N, D),
 // carried (S - 1, B, T, N, D) float32, dstates (S, B, T, N, D), dlast (S, B, N, D) or null
 // -> dx (B, T, G, N, D), apart (B, T, distinct gates, N, D): dr where it is not dx,
-// dinitial (S, B, N, D) or null.
+// db (8 batch rows, biases, N, D) float32: its sums over those rows (one block only: in clusters the
+// registers are wanted for R), dinitial (S, B, N, D) or null.
 //
 // A block owns UNITS units: the cells of those, and the K slice of R^T of all their gates, which
 // stays in registers and shared memory. Each step it multiplies its dr into a share of dh of all
@@ -31,6 +32,7 @@ struct Arguments {
   const Store* dlast;
   Store* dx;
   Store* apart;
+  float* db;
   Store* dinitial;
   i64 B, T, N;
 };
@@ -60,6 +62,7 @@ constexpr int CHAINS = TILES_K == 1 ? 1 : ROWS * COLUMNS == 1 && TILES_K >= 4 ? 
                                       : ROWS * COLUMNS <= 4                   ? 2
                                                                               : 1;
 constexpr int DISTINCT = distinct_before(GATES);
+constexpr bool SUMS = CLUSTER == 1;
 constexpr int SOURCES = CLUSTER * SPLIT, SHARE_SIZE = CLUSTER > 1 && PER_LANE == 2 ? SIZE : 4;
 
 // What a batch row reads in a step: wx, products, carried and h of the step before, dstates.
@@ -196,10 +199,11 @@ __device__ __forceinline__ i64 state_at(const Arguments& a, const Place& p, cons
   return ((state * a.B + p.batch + c.n + e) * a.N + p.head) * D + p.rank * UNITS + c.unit;
 }
 
-// One step of a cell: from ds after it to ds before it; leaves dr and dx in shared memory.
+// One step of a cell: from ds after it to ds before it; leaves dr and dx in shared memory and adds
+// to db.
 __device__ __forceinline__ void retreat(const Arguments& a, const Place& p, const Cell& c, int e, int t,
                                         int length, char* shared, const char* x,
-                                        float (&ds)[STATES]) {
+                                        float (&ds)[STATES], float (&db)[BIASES]) {
   const int n = c.n + e;
   const float* bias = reinterpret_cast<const float*>(shared + BIAS_AT) + c.unit;
   const char* line = x + n * X_ROW;
@@ -231,10 +235,13 @@ __device__ __forceinline__ void retreat(const Arguments& a, const Place& p, cons
   Store* to = reinterpret_cast<Store*>(shared + DR_AT + n * DR_ROW) + c.unit;
 #pragma unroll
   for (int g = 0; g < GATES; ++g) {
-    to[g * UNITS] = narrowed<Store>(live ? dr[g] : 0.0f);
+    const float dx_live = live ? dx[g] : 0.0f, dr_live = live ? dr[g] : 0.0f;
+    if (SUMS) db[g] += dx_live;
+    if (SUMS && recurrent_row(g) >= 0) db[recurrent_row(g) < 0 ? 0 : recurrent_row(g)] += dr_live;
+    narrow(dr_live, to[g * UNITS]);
     if (gate_is_distinct(g))
-      reinterpret_cast<Store*>(shared + ASIDE_AT + n * ASIDE_ROW)[distinct_before(g) * UNITS + c.unit] =
-          narrowed<Store>(live ? dx[g] : 0.0f);
+      narrow(dx_live, reinterpret_cast<Store*>(shared + ASIDE_AT + n * ASIDE_ROW)
+                          [distinct_before(g) * UNITS + c.unit]);
   }
 }
 
@@ -276,6 +283,20 @@ __device__ __forceinline__ void send_shares(const Place& p, char* shares,
         send16(remote_address(shared_address(to + (column * UNITS + unit) * 16), owner), v,
                remote_address(barrier, owner));
     }
+  }
+}
+
+// Write the sums of a lane's item over its 8 (or 4) batch rows.
+__device__ __forceinline__ void write_sums(const Arguments& a, const Place& p, const Cell& c,
+                                           const float (&db)[BIASES]) {
+#pragma unroll
+  for (int row = 0; row < BIASES; ++row) {
+    float sum = db[row];
+    sum += __shfl_xor_sync(~0u, sum, 1);
+    sum += __shfl_xor_sync(~0u, sum, 2);
+    const i64 part = i64(p.batch / TILE) * COLUMNS + c.column;
+    if (c.exists && p.pair == 0)
+      a.db[((part * BIASES + row) * a.N + p.head) * D + p.rank * UNITS + c.unit] = sum;
   }
 }
 
@@ -323,7 +344,7 @@ __device__ __forceinline__ void compute(const Arguments& a, const Place& p, char
   Tile held[ROWS][RESIDENT ? RESIDENT : 1];
   place_weights<ROWS, TILES_K, RESIDENT>(
       held, rest, [&](int i, int k, u32(&tile)[4]) { load_weights(a, p, i, k, tile); });
-  float ds[MINE][PER_LANE][STATES];
+  float ds[MINE][PER_LANE][STATES], db[MINE][BIASES] = {};
   int length[MINE][PER_LANE];
 #pragma unroll
   for (int i = 0; i < MINE; ++i)
@@ -351,7 +372,8 @@ __device__ __forceinline__ void compute(const Arguments& a, const Place& p, char
       if (turn == T) continue;
 #pragma unroll
       for (int e = 0; e < PER_LANE; ++e)
-        retreat(a, p, c, e, t, length[i][e], shared, shared + X_AT + stage * X_BYTES, ds[i][e]);
+        retreat(a, p, c, e, t, length[i][e], shared, shared + X_AT + stage * X_BYTES, ds[i][e],
+                db[i]);
     }
     if (turn == T) break;
     __syncthreads();
@@ -361,6 +383,9 @@ __device__ __forceinline__ void compute(const Arguments& a, const Place& p, char
     send_shares(p, shared + SHARE_AT + next * SHARE_BYTES, acc[0], barriers + 8 * next);
     stage = stage + 1 == RING ? 0 : stage + 1;
   }
+#pragma unroll
+  for (int i = 0; i < MINE; ++i)
+    if (SUMS && p.warp + i * WARPS < ITEMS) write_sums(a, p, cell_of(p, i), db[i]);
   if (!a.dinitial) return;
 #pragma unroll
   for (int i = 0; i < MINE; ++i)

@@ -119,6 +119,11 @@ class Sizes:
         return 32 // self.size
 
     @property
+    def splitting(self) -> int:
+        """Registers that products of float32 take for the halves of their factors."""
+        return 32 if self.size == 4 else 0
+
+    @property
     def slab(self) -> int:
         """Units of a forward warp: as many as fill whole tiles of 16 rows with their gates."""
         return 16 if self.gates % 2 else 8
@@ -158,7 +163,7 @@ def forward_layout(
     warps, copiers = slabs * split, _copiers(slabs * split)
     rows, columns = z.gates * z.slab // 16, _parts(tile, 8)
     tiles_k = _parts(_parts(z.dim, z.k), split)
-    others += 4 * rows * columns
+    others += 4 * rows * columns + z.splitting
     resident, asked = _resident(z, warps, copiers, others=others, per_tile=4 * rows, tiles=tiles_k)
     width = max(tiles_k * split * z.k, cluster * units)
     shared = 2 * tile * (_up(width * z.size, 32) + 16)  # h
@@ -186,6 +191,9 @@ def backward_layout(
     rows, columns = _parts(_parts(cluster * units, 16), groups), _parts(tile, 8)
     tiles_k = _parts(_parts(z.gates * units, z.k), split)
     others += 4 * rows * columns
+    others += z.splitting
+    if cluster == 1:  # sums of db
+        others += _parts(units // 8 * columns, warps) * z.biases
     resident, asked = _resident(z, warps, copiers, others=others, per_tile=4 * rows, tiles=tiles_k)
     line = units * z.size
     lines = z.gates + z.reads_h + (z.states if dstates else 0)
@@ -222,20 +230,23 @@ def _resident_clusters(plan: Plan, device: Gpu) -> int:
     return max(1, {2: 66, 4: 30, 8: 15, 16: 7}[plan.cluster] * device.sms // 132)
 
 
-def _cost(problem: Problem, plan: Plan, device: Gpu) -> float:
+def _cost(problem: Problem, plan: Plan, device: Gpu, one_block: float) -> float:
     """Return the time of a step, in that of 4 batch rows, times the turns that the clusters take.
 
     Measured for tiles of 4 and 8: 0.28, 0.42 ms in one block, 1.99, 2.57 ms in a cluster of 16.
+    `one_block`: what a further row costs there.
     """
     turns = _parts(plan.clusters(problem), _resident_clusters(plan, device))
-    per_row = 0.12 if plan.cluster == 1 else 0.075
+    per_row = one_block if plan.cluster == 1 else 0.075
     return turns * (1 + per_row * (plan.tile - 4))
 
 
-def _best(problem: Problem, device: Gpu, plans: Iterable[Plan]) -> Plan | None:
+def _best(
+    problem: Problem, device: Gpu, plans: Iterable[Plan], one_block: float = 0.12
+) -> Plan | None:
     """Return the cheapest plan that fits, None if none does."""
     fitting = (p for p in plans if p.shared <= device.shared and p.warps + p.copiers <= 32)
-    return min(fitting, key=lambda p: (_cost(problem, p, device), -p.ring), default=None)
+    return min(fitting, key=lambda p: (_cost(problem, p, device, one_block), -p.ring), default=None)
 
 
 @lru_cache(maxsize=4096)
@@ -260,4 +271,5 @@ def backward_plan(problem: Problem, device: Gpu, *, dstates: bool) -> Plan | Non
         split=2 if cluster == 1 and rows <= 4 else 1,
         dstates=dstates,
     )
-    return _best(problem, device, (layout(tile=t, ring=r) for t, r in product(_TILES, _RINGS)))
+    plans = (layout(tile=t, ring=r) for t, r in product(_TILES, _RINGS))
+    return _best(problem, device, plans, one_block=0.2)

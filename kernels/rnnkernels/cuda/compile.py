@@ -119,4 +119,5 @@ def _compile(source: str, arch: str, options: tuple[str, ...]) -> bytes:
     try:
         return bytes(Program(source, "c++", settings).compile("cubin").code)
     except Exception as error:  # cuda.core has no common base of its compile errors
-        raise CompileError(f"NVRTC cannot compile for {arch}: {error}") from error
+        log = str(error).replace("\0", "").rstrip()
+        raise CompileError(f"NVRTC cannot compile for {arch}: {log}") from error

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 from cuda.bindings import driver
 from cuda.core import ObjectCode
 
-from rnnkernels.errors import CompileError, UnsupportedError
+from rnnkernels.driver import bind_context, checked
+from rnnkernels.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +37,12 @@ class Gpu:
 
 
 def gpu(device: torch.device | int) -> Gpu:
-    """Return the row of a device of this machine."""
+    """Return the row of a device of this machine, which a torch.device names by its index."""
+    return _gpu(device if isinstance(device, int) else device.index)
+
+
+@lru_cache(maxsize=64)
+def _gpu(device: int) -> Gpu:
     found: Any = torch.cuda.get_device_properties(device)
     return Gpu(
         (found.major, found.minor), found.multi_processor_count, found.shared_memory_per_block_optin
@@ -62,47 +69,20 @@ class Launch:
 
     def __init__(self, cubin: bytes, name: str, grid: Grid, device: int) -> None:
         with torch.cuda.device(device):
-            torch.cuda.current_stream(device)  # PyTorch's context is the one to load into
-            self._kernel = ObjectCode.from_cubin(cubin).get_kernel(name)
-            self._function = _checked(
-                "find the kernel",
-                driver.cuKernelGetFunction(driver.CUkernel(int(self._kernel.handle))),
-            )
-            self._prepare(grid)
-            self._config = _config(grid)
-            self._check_residency(name, grid, device)
+            bind_context(device)
+            self._kernel, self._function = _load(cubin, name, device)
+            _allow(self._function, grid)
+            self.resident = _resident(self._function, grid, device)
         self.device = device
         self.grid = grid
-
-    def _prepare(self, grid: Grid) -> None:
-        kinds = driver.CUfunction_attribute
-        wanted = {kinds.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES: grid.shared}
-        if grid.cluster > 8:  # larger ones have to be asked for
-            wanted[kinds.CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED] = 1
-        for kind, value in wanted.items():
-            _checked("set up the kernel", driver.cuFuncSetAttribute(self._function, kind, value))
-
-    def _check_residency(self, name: str, grid: Grid, device: int) -> None:
-        if grid.cluster > 1:
-            room = _checked(
-                "count clusters",
-                driver.cuOccupancyMaxActiveClusters(self._function, self._config),
-            )
-            needed, unit = 1, f"clusters of {grid.cluster} blocks"
-        else:
-            each = _checked(
-                "count blocks",
-                driver.cuOccupancyMaxActiveBlocksPerMultiprocessor(
-                    self._function, grid.threads, grid.shared
-                ),
-            )
-            room = each * gpu(device).sms
-            needed, unit = grid.blocks if grid.cooperative else 1, "blocks"
-        self.resident = room
-        if room < needed:
+        self._configs: dict[int, Any] = {}  # by stream, so that threads do not share one
+        needed = 1 if grid.cluster > 1 or not grid.cooperative else grid.blocks
+        if self.resident < needed:
+            unit = f"clusters of {grid.cluster} blocks" if grid.cluster > 1 else "blocks"
             raise UnsupportedError(
                 f"{name}: {needed} {unit} of {grid.threads} threads with {grid.shared:,} B of "
-                f'shared memory must be resident, this GPU holds {room}; use backend="alternating"'
+                f"shared memory must be resident, this GPU holds {self.resident}; "
+                'use backend="alternating"'
             )
 
     def __call__(self, *arguments: Tensor | int | None) -> None:
@@ -110,11 +90,42 @@ class Launch:
         values = [0 if a is None else a if isinstance(a, int) else a.data_ptr() for a in arguments]
         packed = (ctypes.c_int64 * len(values))(*values)
         pointers = (ctypes.c_void_p * 1)(ctypes.addressof(packed))
-        self._config.hStream = torch.cuda.current_stream(self.device).cuda_stream
-        _checked(
-            "launch",
-            driver.cuLaunchKernelEx(self._config, self._function, ctypes.addressof(pointers), 0),
-        )
+        bind_context(self.device)
+        stream = torch.cuda.current_stream(self.device).cuda_stream
+        config = self._configs.get(stream)
+        if config is None:
+            config = self._configs[stream] = _config(self.grid, stream)
+        status = driver.cuLaunchKernelEx(config, self._function, ctypes.addressof(pointers), 0)
+        checked("launch", status)
+
+
+@lru_cache(maxsize=1024)
+def _load(cubin: bytes, name: str, _device: int) -> tuple[Any, Any]:
+    """Return a kernel, to be kept alive, and its function in the current context: the device's."""
+    kernel = ObjectCode.from_cubin(cubin).get_kernel(name)
+    handle = driver.CUkernel(int(kernel.handle))
+    return kernel, checked("find the kernel", driver.cuKernelGetFunction(handle))
+
+
+def _allow(function: Any, grid: Grid) -> None:
+    """Raise the limits that a launch of this grid needs raised."""
+    kinds = driver.CUfunction_attribute
+    wanted = {kinds.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES: grid.shared}
+    if grid.cluster > 8:
+        wanted[kinds.CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED] = 1
+    for kind, value in wanted.items():
+        checked("set up the kernel", driver.cuFuncSetAttribute(function, kind, value))
+
+
+def _resident(function: Any, grid: Grid, device: int) -> int:
+    """Return how many clusters, or blocks, of a grid the device holds at a time."""
+    if grid.cluster > 1:
+        config = _config(grid, 0)
+        room = driver.cuOccupancyMaxActiveClusters(function, config)
+        return int(checked("count clusters", room))
+    count = driver.cuOccupancyMaxActiveBlocksPerMultiprocessor
+    each = checked("count blocks", count(function, grid.threads, grid.shared))
+    return int(each) * gpu(device).sms
 
 
 def aligned(tensor: Tensor | None) -> Tensor | None:
@@ -122,8 +133,9 @@ def aligned(tensor: Tensor | None) -> Tensor | None:
     return tensor if tensor is None or tensor.data_ptr() % 16 == 0 else tensor.clone()
 
 
-def _config(grid: Grid) -> Any:
+def _config(grid: Grid, stream: int) -> Any:
     config = driver.CUlaunchConfig()
+    config.hStream = stream
     config.gridDimX, config.gridDimY, config.gridDimZ = grid.blocks, 1, 1
     config.blockDimX, config.blockDimY, config.blockDimZ = grid.threads, 1, 1
     config.sharedMemBytes = grid.shared
@@ -142,11 +154,3 @@ def _config(grid: Grid) -> Any:
         attributes.append(together)
     config.attrs, config.numAttrs = attributes, len(attributes)
     return config
-
-
-def _checked(action: str, answer: tuple[Any, ...]) -> Any:
-    """Return the driver's answer without its status; raises CompileError if that is an error."""
-    status, *values = answer
-    if status != type(status).CUDA_SUCCESS:
-        raise CompileError(f"could not {action}: the CUDA driver says {status.name}")
-    return values[0] if values else None

@@ -19,6 +19,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from rnnkernels.driver import bind_context, checked
 from rnnkernels.errors import CompileError, UnsupportedError
 from rnnkernels.triton.template import kernel
 
@@ -137,23 +138,10 @@ class Loaded:
         stream = driver.CUstream(torch.cuda.current_stream().cuda_stream)
         block = 32 * self.warps
         bind_context(self.device)
-        (status,) = driver.cuLaunchKernel(
+        status = driver.cuLaunchKernel(
             self.handle, programs, 1, 1, block, 1, 1, self.shared, stream, packed, 0
         )
-        _check(status, "launch")
-
-
-def bind_context(device: int) -> None:
-    """Make PyTorch's context current in this thread if none is: autograd's threads begin so."""
-    from cuda.bindings import driver  # noqa: PLC0415 - not on every machine
-
-    status, current = driver.cuCtxGetCurrent()
-    _check(status, "look for a context")
-    if int(current) == 0:
-        status, context = driver.cuDevicePrimaryCtxRetain(driver.CUdevice(device))
-        _check(status, "find PyTorch's context")
-        (status,) = driver.cuCtxSetCurrent(context)
-        _check(status, "take PyTorch's context")
+        checked("launch", status)
 
 
 def shared_memory(device: int | torch.device) -> int:
@@ -175,13 +163,13 @@ def loaded(build: Build, device: int) -> Loaded:
             'use backend="alternating"'
         )
     bind_context(device)
-    status, library = driver.cuLibraryLoadData(compiled.asm["cubin"], [], [], 0, [], [], 0)
-    _check(status, "load")
-    status, handle = driver.cuLibraryGetKernel(library, compiled.metadata.name.encode())
-    _check(status, "find the kernel")
+    answer = driver.cuLibraryLoadData(compiled.asm["cubin"], [], [], 0, [], [], 0)
+    library = checked("load", answer)
+    answer = driver.cuLibraryGetKernel(library, compiled.metadata.name.encode())
+    handle = checked("find the kernel", answer)
     wanted = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-    (status,) = driver.cuKernelSetAttribute(wanted, shared, handle, driver.CUdevice(device))
-    _check(status, "reserve shared memory")
+    answer = driver.cuKernelSetAttribute(wanted, shared, handle, driver.CUdevice(device))
+    checked("reserve shared memory", answer)
     pointers, scalars = len(build.pointers), len(build.scalars)
     types = (ctypes.c_void_p,) * pointers + (ctypes.c_int32,) * scalars + (ctypes.c_void_p,) * 2
     function = driver.CUfunction(int(handle))
@@ -208,10 +196,3 @@ def aligned(tensor: Tensor | None) -> Tensor | None:
     if tensor is None or tensor.data_ptr() % 16 == 0:
         return tensor
     return tensor.clone()
-
-
-def _check(status: Any, action: str) -> None:
-    from cuda.bindings import driver  # noqa: PLC0415 - not on every machine
-
-    if status != driver.CUresult.CUDA_SUCCESS:
-        raise CompileError(f"could not {action}: the CUDA driver says {status.name}")

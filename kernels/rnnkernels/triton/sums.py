@@ -6,6 +6,7 @@ idle on them, and want h shifted by one step in memory. These read h_{t-1} where
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,8 +28,12 @@ def fits(tensor: Tensor) -> bool:
     """
     if not tensor.is_cuda or tensor.dtype not in {torch.bfloat16, torch.float16}:
         return False
-    capable = torch.cuda.get_device_capability(tensor.device) >= (8, 0)
-    return capable and tensor.shape[-1] <= LARGEST
+    return tensor.shape[-1] <= LARGEST and _capable(tensor.get_device())
+
+
+@lru_cache(maxsize=64)
+def _capable(device: int) -> bool:
+    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def recurrent_products(hidden: Tensor, initial: Tensor | None, r: Tensor, out: Tensor) -> None:

@@ -1,0 +1,150 @@
+"""The grid strategy: all blocks of the GPU share a head, and meet through the L2 cache.
+
+For what does not fit a cluster, and for GPUs without clusters. grid_plan.py chooses the launch; the
+kernels are in grid_forward.cu and grid_backward.cu, what they share in grid_common.cuh.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+
+from rnnkernels.cuda.cluster import STORE, keeps_carried
+from rnnkernels.cuda.cluster_plan import product_type
+from rnnkernels.cuda.compile import architecture, cubin, program
+from rnnkernels.cuda.grid_plan import Plan, best_plan
+from rnnkernels.cuda.launch import Gpu, Launch, aligned, gpu
+from rnnkernels.emit import cuda_source
+from rnnkernels.gradients import recurrent_gradient, recurrent_products
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rnnkernels.problem import Problem
+
+__all__ = ["backward", "forward", "keeps_carried", "unsupported"]
+
+
+def unsupported(problem: Problem, device: Gpu) -> str | None:
+    """Return why this strategy cannot run a problem, or None if it can."""
+    if problem.head_dim * problem.dtype.itemsize % 16:
+        step = 16 // problem.dtype.itemsize
+        return (
+            f"head_dim {problem.head_dim} in {problem.dtype} over the whole GPU: expected a "
+            f"multiple of {step}"
+        )
+    if all(best_plan(problem, device, backward=backward) for backward in (False, True)):
+        return None
+    return (
+        f"head_dim {problem.head_dim} with {len(problem.cell.gates)} gates is too large for "
+        f"{device.sms} multiprocessors"
+    )
+
+
+def source(problem: Problem, plan: Plan, *, backward: bool, dstates: bool = False) -> str:
+    """Return the translation unit of the forward or the backward kernel."""
+    constants: dict[str, int | bool | str] = {
+        "Store": STORE[problem.dtype],
+        "EXACT": not problem.tf32,
+        "D": problem.head_dim,
+        "BLOCKS": plan.blocks,
+        "UNITS": plan.units,
+        "TILE": plan.tile,
+        "WARPS": plan.warps,
+        "K_ALL": plan.k_all,
+        "TILES_N": plan.tiles_n,
+        "RESIDENT": plan.resident,
+        "IN_SHARED": plan.in_shared,
+        "AT_ONCE": plan.at_once,
+        "ALONE": plan.alone,
+        "SHARED": plan.shared,
+    }
+    if backward:
+        constants |= {"HAS_DSTATES": dstates, "Product": STORE[product_type(problem)]}
+    name = "grid_backward.cu" if backward else "grid_forward.cu"
+    cell = cuda_source(problem.cell, fast=problem.dtype == torch.bfloat16)
+    return program(cell, constants, "grid_common.cuh", name)
+
+
+@lru_cache(maxsize=4096)
+def launch(
+    problem: Problem, plan: Plan, device: int, *, backward: bool, dstates: bool = False
+) -> Launch:
+    """Return a kernel, compiled and loaded."""
+    text = source(problem, plan, backward=backward, dstates=dstates)
+    code = cubin(text, architecture(gpu(device).capability))
+    name = "grid_backward" if backward else "grid_forward"
+    return Launch(code, name, plan.grid(problem), device)
+
+
+def _unset(tensor: Tensor) -> Tensor:
+    """Fill with the words that no result is, by which readers know that they have to wait."""
+    whole = torch.int32 if tensor.dtype == torch.float32 else torch.int16
+    tensor.view(whole).fill_(-1)
+    return tensor
+
+
+def forward(  # noqa: PLR0917 - as registry.Backend
+    problem: Problem,
+    wx: Tensor,
+    r: Tensor,
+    b: Tensor,
+    initial: Tensor | None,
+    lengths: Tensor | None,
+    plan: Plan | None = None,
+) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    """Run the forward kernel; shapes as in `registry.Backend`."""
+    B, T, _, N, D = wx.shape
+    S = len(problem.cell.states)
+    states, last = wx.new_empty((S, B, T, N, D)), wx.new_empty((S, B, N, D))
+    _unset(states[0])
+    carried = None
+    if keeps_carried(problem):
+        carried = wx.new_empty((S - 1, B, T, N, D), dtype=torch.float32)
+    plan = plan or best_plan(problem, gpu(wx.device), backward=False)
+    assert plan is not None  # unsupported() came first
+    run = launch(problem, plan, wx.get_device(), backward=False)
+    tensors = [aligned(tensor) for tensor in (wx, r, b, initial)]
+    for first in range(0, plan.jobs(problem), plan.groups):
+        run(*tensors, lengths, states, last, carried, B, T, N, first)
+    return states, last, () if carried is None else (carried,)
+
+
+def backward(  # noqa: PLR0917 - as registry.Backend
+    problem: Problem,
+    wx: Tensor,
+    r: Tensor,
+    b: Tensor,
+    initial: Tensor | None,
+    lengths: Tensor | None,
+    states: Tensor,
+    saved: tuple[Tensor, ...],
+    dstates: Tensor | None,
+    dlast: Tensor | None,
+    plan: Plan | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Run the products before, the backward kernel and the products after."""
+    cell, hidden = problem.cell, states[0]
+    B, T, _, N, D = wx.shape
+    first = None if initial is None else initial[0]
+    dx = _unset(torch.empty_like(wx))
+    apart = None
+    if any(cell.distinct):
+        apart = _unset(wx.new_empty((B, T, sum(cell.distinct), N, D)))
+    dinitial = None if initial is None else torch.empty_like(initial)
+    db = wx.new_empty((B, *b.shape), dtype=torch.float32)
+    carried = saved[0] if saved else states[1:] if len(cell.states) > 1 else None
+    given = dstates is not None
+    plan = plan or best_plan(problem, gpu(wx.device), backward=True)
+    assert plan is not None  # unsupported() came first
+    run = launch(problem, plan, wx.get_device(), backward=True, dstates=given)
+    products = recurrent_products(hidden, first, r, dtype=product_type(problem))
+    turned = r.permute(1, 3, 0, 2).contiguous()  # (N, D_in, G, D_out)
+    tensors = [aligned(tensor) for tensor in (wx, products, turned, b, initial)]
+    others = [aligned(tensor) for tensor in (hidden, carried, dstates, dlast)]
+    for job in range(0, plan.jobs(problem), plan.groups):
+        run(*tensors, lengths, *others, dx, apart, db, dinitial, B, T, N, job)
+    dr = recurrent_gradient(cell, dx, apart, hidden, first)
+    return dx, dr, db.sum(0).to(b.dtype), dinitial
