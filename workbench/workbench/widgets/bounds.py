@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MOST = 6  # sliders
 _LEAST = 2  # 0 and 1 are rarely limits
+_WORDS = {"<=": "max", "<": "below", ">=": "min", ">": "above"}
 _TURNED = {"<=": ">=", "<": ">", ">=": "<=", ">": "<"}
 
 
@@ -46,7 +47,8 @@ def lifted(problem: Problem) -> tuple[Problem, tuple[Range, ...]]:
         text = f"{to_text(left)} {relation} {name}"
         other.add(text, name=named.name)
         span = Range.around(name, value)
-        label = f"{to_text(left)} {relation}" if named.name == named.text else named.name
+        what = to_text(left) if named.name == named.text else named.name
+        label = f"{_WORDS[relation]} {what}"  # the word first: a long label is cut at its end
         ranges.append(Range(name, span.low, span.high, span.step, label))
     return (other, tuple(ranges)) if ranges else (problem, ())
 
