@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from intsolver.combine import as_constraint, as_expr
 from intsolver.declare import check_name, interval, listed, unknown
 from intsolver.errors import ExpressionError, ProblemError
 from intsolver.evaluate import names_of, substitute
 from intsolver.expr import Constraint, Expr, Name
 from intsolver.extent import Extent, extent_of
-from intsolver.parse import as_constraint, as_expr, column_of, read
+from intsolver.parse import column_of, read
 from intsolver.system import System
 from intsolver.terms import Condition, Term, Variable, as_condition, as_integer, as_term
 from intsolver.text import to_text

@@ -10,9 +10,10 @@ import operator
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from intsolver import expr as e
+from intsolver.combine import conjoin, disjoin, negative
 from intsolver.errors import ExpressionError
 from intsolver.extent import Extent, extent_of, extent_over
-from intsolver.parse import MAX_EXPONENT, conjoin, disjoin, negative
+from intsolver.parse import MAX_EXPONENT
 from intsolver.text import to_text
 
 if TYPE_CHECKING:
