@@ -239,6 +239,15 @@ def _compile(row: Row) -> None:
     Problem(row, steps=2).both(0)
 
 
+def write(path: Path | None, records: Sequence[Record]) -> None:
+    """Write the records with what they were measured on as JSON, if there is a path."""
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"about": about(), "results": records}, indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = argparse.ArgumentParser(
@@ -269,12 +278,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         records += time_row(row, args.repeats)
         torch.cuda.empty_cache()
     set_relative_bounds(records)
+    write(args.out, records)  # baselines take longer than all rows, and may fail
     records += time_baselines(args.baselines, rows, args.repeats)
     print(table(records))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"about": about(), "results": records}, indent=1)
-        args.out.write_text(text + "\n", encoding="utf-8")
+    write(args.out, records)
     return 0 if all(record.get("correct", True) for record in records) else 1
 
 
