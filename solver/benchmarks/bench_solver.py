@@ -38,21 +38,19 @@ def main() -> int:
     args = _arguments()
     files = _files(args)
     workers = [Worker(name) for name in contenders.ALL]
-    started = time.monotonic()
-    rows = []
+    started, rows = time.monotonic(), []
     try:
         for path in files:
             rows.append(_measured(workers, path, args))
             print(lines_of(rows[-1]), flush=True)
+            about = {**_about(), "seconds": round(time.monotonic() - started), "limit": args.limit}
+            _save(Path(args.out), {"about": about, "targets": targets(rows), "spaces": rows})
     finally:
         for worker in workers:
             worker.end()
-    verdicts = targets(rows)
     print()
-    for verdict in verdicts:
+    for verdict in targets(rows):
         print(f"{'met   ' if verdict['met'] else 'MISSED'} {verdict['target']}: {verdict['found']}")
-    about = {**_about(), "seconds": round(time.monotonic() - started), "time_limit": args.limit}
-    _save(Path(args.out), {"about": about, "targets": verdicts, "spaces": rows})
     print(f"\nsaved {args.out}")
     return 0
 
@@ -64,10 +62,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--spaces", action="append", metavar="FOLDER", default=[])
     parser.add_argument("--only", action="append", metavar="NAME", help="a file, without .json")
     parser.add_argument("--quick", action="store_true", help="two repetitions, limit 5 s")
-    parser.add_argument("--limit", type=float, metavar="SECONDS", help="per task (default 30)")
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help="per task (default 10)")
     parser.add_argument("--out", default=str(OUT), metavar="FILE")
     args = parser.parse_args()
-    args.limit = args.limit or (5.0 if args.quick else 30.0)
+    args.limit = args.limit or (5.0 if args.quick else 10.0)
     return args
 
 

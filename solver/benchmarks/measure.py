@@ -15,7 +15,7 @@ from typing import Any
 
 _WORKER = Path(__file__).with_name("worker.py")
 _POLL_SECONDS = 0.5
-_ROUNDS = ((0.02, 9), (0.2, 5), (2.0, 3))  # below so many CPU seconds, so many repetitions
+_ROUNDS = ((0.02, 9), (0.1, 5), (1.0, 2))  # below so many CPU seconds, so many repetitions
 
 
 class Worker:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from contenders import ALL, Contender
 
-_MOST_BYTES = 6 << 30  # of address space: what does not fit is an error, not a dead machine
+_MOST_BYTES = 4 << 30  # of address space: what does not fit is an error, not a dead machine
 
 
 def main() -> int:

@@ -263,6 +263,12 @@ def _first_of_each(columns: Sequence[NDArray[Any]], rows: int) -> NDArray[np.int
     return first
 
 
+def _spread(column: NDArray[Any], inner: int, row: NDArray[Any]) -> None:
+    """Write a part's column into a row of the whole, each value `inner` times, again and again."""
+    if row.size:
+        row.reshape(-1, column.size, inner)[:] = column[None, :, None]
+
+
 def _distinct(columns: Mapping[str, NDArray[Any]], rows: int) -> dict[str, NDArray[Any]]:
     first = _first_of_each(list(columns.values()), rows)
     return {name: column[first] for name, column in columns.items()}
@@ -349,17 +355,13 @@ class Solutions(Sequence[Mapping[str, int]]):
         """
         self._know([name])
         self._listable(self.count)
-        inner, found = self.count, None
-        for part in self._parts:
-            inner = inner // part.count if part.count else 0
-            if name in part.names:
-                column = part.column(name)
-                if inner != 1:
-                    column = np.repeat(column, inner)
-                outer = self.count // (part.count * inner) if self.count else 0
-                found = column if outer == 1 else np.tile(column, outer)
-        assert found is not None
-        return _int64(found)
+        part, inner = self._part_of(name)
+        column = _int64(part.column(name))
+        if column.size == self.count:
+            return column
+        row = np.empty(self.count, column.dtype)
+        _spread(column, inner, row)
+        return row
 
     def to_numpy(self) -> NDArray[Any]:
         """Return the set as (count, variables) int64, columns as in `names`; raises as `column`."""
@@ -368,11 +370,14 @@ class Solutions(Sequence[Mapping[str, int]]):
                 f"{self.count:,} x {len(self.names)} cells are too many to list; sample or limit",
                 self.count,
             )
-        columns = {name: self.column(name) for name in self.names}
-        kind: Any = object if any(c.dtype == object for c in columns.values()) else np.int64
-        table = np.empty((len(self.names), self.count), kind)
-        for row, name in zip(table, self.names, strict=True):
-            row[:] = columns[name]
+        shape = (len(self.names), self.count)
+        table = np.empty(shape, np.int64)  # one large piece of memory: the system has large pages
+        for place, name in enumerate(self.names):
+            part, inner = self._part_of(name)
+            column = _int64(part.column(name))
+            if column.dtype == object and table.dtype != object:
+                table = table.astype(object)
+            _spread(column, inner, table[place])
         return table.T
 
     def to_pandas(self) -> Any:
@@ -457,6 +462,15 @@ class Solutions(Sequence[Mapping[str, int]]):
             raise TooManySolutions(
                 f"{rows:,} solutions are too many to list; sample, limit or index the set", rows
             )
+
+    def _part_of(self, name: str) -> tuple[Part, int]:
+        """Return the part that has a variable, and how many rows of later parts each row meets."""
+        inner = self.count
+        for part in self._parts:
+            inner = inner // part.count if part.count else 0
+            if name in part.names:
+                return part, inner
+        raise AssertionError(name)
 
     def _know(self, names: Sequence[str]) -> None:
         for name in names:
