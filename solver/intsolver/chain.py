@@ -14,18 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from intsolver.errors import TooManySolutions
-from intsolver.lookahead import relaxed
-from intsolver.vector import Compiler, Env
+from intsolver.vector import Env
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from intsolver.lower import Low, Pool
-    from intsolver.vector import Column, Function
     from numpy.typing import NDArray
 
+    from intsolver.lower import Low
+    from intsolver.vector import Function
+
 Columns = list[Any]
-_RANK = {"eq": 0, "divides": 0, "le": 1, "lt": 1}  # what leaves few rows is checked first
 INT64 = 1 << 62
 _GRID = 1 << 21  # cells of states x values that are checked at a time
 _DENSE = 2_048  # cells up to which all of them go through every check
@@ -83,7 +82,8 @@ class Chain:
         Levels that nothing changed since the last run are taken from it.
         """
         env = self.env(parameters)
-        done, columns, states = self._done, [], 1
+        done, states = self._done, 1
+        columns: Columns = []
         changed = False
         for depth, level in enumerate(self.levels):
             key = (pinned.get(level.name), tuple(parameters[p] for p in sorted(level.parameters)))
@@ -94,7 +94,9 @@ class Chain:
                 changed = True
                 del done[depth:]
             picks = self.picks(level, pinned)
-            source, value, columns_after = expand(level, env, columns, states, picks, max_rows)
+            source, value, columns_after = expand(
+                level, env, columns, states, picks=picks, max_rows=max_rows
+            )
             target, columns_after, after = merge(level.signals, columns_after, source.size)
             if after > max_rows:
                 raise TooManySolutions(
@@ -116,155 +118,12 @@ class Chain:
         return np.flatnonzero(level.domain == pinned[level.name])
 
 
-def build(
-    pool: Pool,
-    order: Sequence[str],
-    constraints: Iterable[Low],
-    domains: Mapping[str, NDArray[Any]],
-    objective: Low | None = None,
-    *,
-    prune: bool = True,
-) -> Chain:
-    """Return the chain of a component whose variables are taken in this order."""
-    pending = list(constraints)
-    slots: dict[int, int] = {}
-    names: dict[str, int] = {}
-    parameters = frozenset[str]().union(*[c.parameters for c in pending])
-    if objective is not None:
-        parameters |= objective.parameters
-    for parameter in sorted(parameters):
-        slots[id(pool.name(parameter))] = names[parameter] = len(slots)
-    fixed = dict(slots)
-    count = len(slots)
-    wide = any(c.peak >= INT64 for c in pending) or (
-        objective is not None and objective.peak >= INT64
-    )
-    wide = wide or any(domains[v].dtype == object for v in order)
-    watched = [*pending, objective] if objective is not None else pending
-    frontier: tuple[Low, ...] = ()
-    after = frontiers(pool, order, watched, objective)
-    assigned: set[str] = set()
-    levels = []
-    for name in order:
-        earlier = frozenset(assigned)
-        assigned.add(name)
-        variable = pool.name(name)
-        here = {**fixed, **{id(x): slots[id(x)] for x in frontier}, id(variable): count}
-        slot, count = count, count + 1
-        whole = Compiler(pool, here, earlier, wide=wide)
-        raw = Compiler(pool, here, wide=wide)
-        checks, uses = [], set()
-        for c in sorted(watched, key=lambda c: _RANK.get(c.kind, 2)):
-            if name not in c.names or c is objective:
-                continue
-            if c.names <= assigned:
-                checks.append((raw if c.partial and c.logical else whole)(c))
-                uses |= c.parameters
-            elif prune and not wide:
-                check = relaxed(pool, whole, c, assigned)
-                if check is not None:
-                    checks.append(check)
-                    uses |= c.parameters
-        watched = [c for c in watched if not c.names <= assigned or c is objective]
-        writes: list[tuple[int, Function | None]] = []
-        for signal in after[len(levels)]:
-            key = id(signal)
-            if key in here and signal is not variable:
-                writes.append((here[key], None))
-                continue
-            if signal is variable:
-                slots[key] = slot
-                writes.append((slot, None))
-                continue
-            slots[key] = count
-            count += 1
-            f = (raw if signal.logical and signal.partial else whole)(signal)
-            uses |= signal.parameters
-            writes.append((slots[key], f))
-        reads = tuple(slots[id(x)] for x in frontier)
-        frontier = after[len(levels)]
-        levels.append(
-            Level(
-                name,
-                _as(domains[name], wide),
-                slot,
-                reads,
-                tuple(checks),
-                tuple(writes),
-                frontier,
-                frozenset(uses),
-            )
-        )
-    return Chain(tuple(order), levels, count, names, wide, objective)
-
-
-def _as(domain: NDArray[Any], wide: bool) -> NDArray[Any]:
-    return domain.astype(object) if wide else domain
-
-
-def frontiers(
-    pool: Pool, order: Sequence[str], watched: Sequence[Low], objective: Low | None = None
-) -> list[tuple[Low, ...]]:
-    """Return what the states after each level hold."""
-    known: dict[int, tuple[Low, ...]] = {}
-    assigned: set[str] = set()
-    found = []
-    for name in order:
-        assigned.add(name)
-        signals: dict[int, Low] = {}
-        open_ = []
-        for c in watched:
-            if name in c.names:
-                if c.names <= assigned:
-                    if c is not objective:
-                        known.pop(id(c), None)
-                        continue
-                    known[id(c)] = (c,)
-                else:
-                    known[id(c)] = residual(pool, c, assigned, order)
-            open_.append(c)
-            for signal in known.get(id(c), ()):
-                signals[id(signal)] = signal
-        watched = open_
-        found.append(tuple(signals.values()))
-    return found
-
-
-def residual(pool: Pool, node: Low, assigned: set[str], order: Sequence[str]) -> tuple[Low, ...]:
-    """Return what has to be kept of the assigned variables to go on with a node."""
-    if node.partial and node.logical:
-        return tuple(pool.name(v) for v in order if v in assigned and v in node.names)
-    found: dict[int, Low] = {}
-    _residual(pool, node, assigned, found)
-    return tuple(found.values())
-
-
-def _residual(pool: Pool, node: Low, assigned: set[str], found: dict[int, Low]) -> None:
-    names = node.names
-    if names.isdisjoint(assigned):
-        return
-    if node.kind == "product" and len(node.of) == 2 and node.of[0].constant:
-        _residual(pool, node.of[1], assigned, found)  # a multiple of it says no more
-        return
-    if names <= assigned:
-        found[id(node)] = node
-        return
-    rest = node.of
-    if node.kind in ("sum", "product"):
-        done = [x for x in node.of if x.names and x.names <= assigned]
-        if len(done) > 1:
-            part = pool.make(node.kind, tuple(done))
-            found[id(part)] = part
-            rest = tuple(x for x in node.of if x not in done)
-    for x in rest:
-        _residual(pool, x, assigned, found)
-
-
 def expand(
     level: Level,
     env: Env,
     columns: Columns,
     states: int,
+    *,
     picks: NDArray[np.intp] | None,
     max_rows: int,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], Columns]:
@@ -291,7 +150,8 @@ def expand(
             found.append((source + start, value))
         source = np.concatenate([s for s, _ in found])
         value = np.concatenate([v for _, v in found])
-    return _after(level, env, columns, domain, picks, source, value)
+    source, value, after = _after(level, env, columns, domain, (source, value))
+    return source, (value if picks is None else picks[value]), after
 
 
 def _check(
@@ -312,7 +172,7 @@ def _check(
         if isinstance(mask, np.ndarray) and cells > _DENSE and done < len(level.checks):
             pairs = np.broadcast_to(mask, (states, domain.size)).nonzero()
             if 2 * pairs[0].size < cells:
-                return _sparse(level, env, columns, domain, pairs, level.checks[done:])
+                return _sparse(level, env, columns, domain, (pairs, done))
     if not isinstance(mask, np.ndarray):
         if not mask:
             return _NONE, _NONE
@@ -328,13 +188,12 @@ def _sparse(
     env: Env,
     columns: Columns,
     domain: NDArray[Any],
-    pairs: tuple[NDArray[np.intp], ...],
-    checks: Sequence[Function],
+    left: tuple[tuple[NDArray[np.intp], ...], int],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return which of some pairs pass the remaining checks."""
-    source, value = pairs
-    stale = True
-    for check in checks:
+    """Return which of the pairs that passed the first so many checks pass the others."""
+    (source, value), done = left
+    stale: bool | np.bool_ = True
+    for check in level.checks[done:]:
         if stale:
             for slot, column in zip(level.reads, columns, strict=True):
                 env.columns[slot] = column[source]
@@ -363,10 +222,10 @@ def _after(
     env: Env,
     columns: Columns,
     domain: NDArray[Any],
-    picks: NDArray[np.intp] | None,
-    source: NDArray[np.intp],
-    value: NDArray[np.intp],
+    pairs: tuple[NDArray[np.intp], NDArray[np.intp]],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], Columns]:
+    """Return the pairs of a state and a value that lead on, and the columns after them."""
+    source, value = pairs
     if level.writes:
         for slot, column in zip(level.reads, columns, strict=True):
             env.columns[slot] = column[source]
@@ -380,7 +239,7 @@ def _after(
             source, value, after = source[keep], value[keep], [x[keep] for x in after]
     else:
         after = []
-    return source, (value if picks is None else picks[value]), after
+    return source, value, after
 
 
 def merge(

@@ -30,7 +30,7 @@ def relaxed(pool: Pool, compiler: Compiler, node: Low, assigned: set[str]) -> Fu
 
 
 def _ordered(strict: bool) -> Callable[..., Function | None]:
-    def check(pool: Pool, compiler: Compiler, node: Low, assigned: set[str]) -> Function | None:
+    def check(_pool: Pool, compiler: Compiler, node: Low, assigned: set[str]) -> Function | None:
         left, right = (interval(compiler, x, assigned) for x in node.of)
         if strict:
             return lambda env: left(env)[0] < right(env)[1]
@@ -151,7 +151,7 @@ def _interval(compiler: Compiler, node: Low, assigned: set[str]) -> Interval:
 
         return exact
     make = _INTERVALS.get(node.kind)
-    if make is None or node.names.isdisjoint(assigned) and not node.parameters:
+    if make is None or (node.names.isdisjoint(assigned) and not node.parameters):
         low, high = node.low, node.high
         return lambda _env: (low, high)
     return make(compiler, node, assigned)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intsolver.chain import frontiers
+from intsolver.build import frontiers
 from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intsolver.chain import INT64, Chain, build, expand
+from intsolver.build import build
+from intsolver.chain import INT64, Chain, expand
 from intsolver.errors import TooManySolutions
 from intsolver.evaluate import substitute
 from intsolver.expr import Constant, Expr
@@ -482,7 +483,9 @@ def search(
         looked_at += states * len(level.domain)
         if max_states is not None and looked_at > max_states:
             raise TooManySolutions(f"{looked_at:,} states without a solution", looked_at)
-        source, value, after = expand(level, env, columns, states, picks[depth], 1 << 40)
+        source, value, after = expand(
+            level, env, columns, states, picks=picks[depth], max_rows=1 << 40
+        )
         if not source.size:
             block = min(block * 2, 1 << 14)  # in vain: look at more at once
             continue

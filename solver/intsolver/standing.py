@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intsolver.chain import INT64, Chain, build
+from intsolver.build import build
+from intsolver.chain import INT64, Chain
 from intsolver.errors import TooManySolutions
 from intsolver.lower import TRUTHS
 from intsolver.solutions import Diagram, Table

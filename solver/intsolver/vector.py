@@ -7,11 +7,12 @@ was undefined. Columns broadcast: a state is a column (n, 1), the variable of a 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intsolver.lower import Low, Pool
+if TYPE_CHECKING:
+    from intsolver.lower import Low, Pool
 
 Column = Any  # an integer, or an array of int64, bool or (past 64 bits) Python integers
 Function = Callable[["Env"], Column]
@@ -287,7 +288,9 @@ def _chain(stop: bool) -> Callable[[Compiler, Low], Function]:
             return plain
 
         def chained(env: Env) -> Column:
-            outer, decided, bad = env.bad, False, False
+            outer = env.bad
+            decided: Column = False
+            bad: Column = False
             for f in functions:
                 env.bad = None
                 value = _truth(f(env))
