@@ -225,7 +225,7 @@ def test_a_key_press_redraws_the_page_at_once(explorer: Explorer) -> None:
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_both_themes_show_the_whole_explorer(explorer: Explorer, theme: str) -> None:
     explorer.notebook.theme(f"JupyterLab {theme}")
-    explorer.root.scroll_into_view_if_needed()
+    explorer.root.evaluate("node => node.scrollIntoView()")
     explorer.notebook.shot(f"explorer_{theme.lower()}")
     assert explorer.notebook.errors() == []
     assert explorer.root.evaluate("node => node.scrollWidth <= node.clientWidth")
