@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MAX_ROWS = 200_000  # states of an optimum that a relaxation is worth
 _MAX_STATES = 100_000  # assignments looked at to tell whether some constraints can be met
 _PATIENCE = (1, 20)  # times as many, where more than half of the members are left
-_MAX_SETS = 200
+_MAX_SETS = 100
 _MAX_STEPS = 20_000
 
 

@@ -39,7 +39,12 @@ class Optimum(dict[str, int]):
 class Problem(Model):
     """Integer variables over finite domains, and constraints between them, solved exactly.
 
-    Constraints are given as text or built with operators; both are the language of `parse`.
+    Constraints are given as text or built with operators, in one language: integers, names,
+    ``+ - * // % / **``, comparisons (chained ones as text), ``and or not`` (``& | ~`` as operators),
+    ``min max abs divides all_different``, ``x in [1, 2]``, ``a if c else b``. Its meaning is
+    Python's, in integers of any size. ``/`` is the exact quotient, never rounded: an equation or a
+    divisibility holds only where it divides. A constraint that divides by zero is violated.
+
     Solving again with other values of parameters, or with variables pinned, reuses what has not
     changed.
 

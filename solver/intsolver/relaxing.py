@@ -233,9 +233,7 @@ def _bound(case: Case, node: Constraint, rest: list[int], label: str) -> Relaxat
     constraints, pins = case.split(rest)
     found = []
     for i, part in enumerate(parts):
-        if not isinstance(part, e.Compare) or part.relation == "!=" or has_quotient(part):
-            continue
-        if not names_of(part):
+        if not isinstance(part, e.Compare) or not _is_bound(part):
             continue
         others = [other for j, other in enumerate(parts) if j != i]
         small, large = _sides(part)
@@ -254,6 +252,8 @@ def _moved(case: Case, part: e.Compare, best: tuple[int, dict[str, int]], label:
     known = set(case.parameters)
     left, right = (names_of(side) - known for side in (part.left, part.right))
     if left and right:
+        if part.relation == "==":
+            return Relaxation(label, f"needs to be allowed to miss by {excess}")
         excess += part.relation in ("<", ">")
         small, large = map(to_text, _sides(part))
         return Relaxation(label, f"needs {small} lower or {large} higher by {excess}")
@@ -263,6 +263,12 @@ def _moved(case: Case, part: e.Compare, best: tuple[int, dict[str, int]], label:
     sign = part.relation if left else _TURNED[part.relation]
     value += {"<": 1, ">": -1}.get(sign, 0)
     return Relaxation(label, f"needs {to_text(side)} {sign} {value}", bound=value)
+
+
+def _is_bound(part: e.Compare) -> bool:
+    """Return whether moving its constant is a sensible change; that of ``a % b == 0`` is not."""
+    divides = part.relation == "==" and e.Modulo in (type(part.left), type(part.right))
+    return part.relation != "!=" and not divides and not has_quotient(part) and bool(names_of(part))
 
 
 _TURNED = {"<=": ">=", "<": ">", ">=": "<=", ">": "<", "==": "=="}
