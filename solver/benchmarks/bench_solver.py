@@ -4,6 +4,7 @@
     make bench-solver ARGS="--only hotspot --only gemm"
     make bench-solver ARGS="--quick --out /tmp/quick.json"
     make bench-solver ARGS="--spaces ~/my_spaces"         any folder of intcsp-1 files
+    make bench-solver ARGS="--only hotspot --again"       measured anew in the saved table
 
 CPU seconds of all threads, medians of repetitions that take turns within one run; the first
 repetition is a rehearsal. Models are built within the time. Counts are compared with the file's
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +40,14 @@ def main() -> int:
     args = _arguments()
     files = _files(args)
     workers = [Worker(name) for name in contenders.ALL]
-    started, rows = time.monotonic(), []
+    started, rows = time.monotonic(), _saved(Path(args.out)) if args.again else []
     try:
         for path in files:
-            rows.append(_measured(workers, path, args))
-            print(lines_of(rows[-1]), flush=True)
+            row = _measured(workers, path, args)
+            rows = sorted(
+                [row, *(r for r in rows if r["name"] != row["name"])], key=itemgetter("name")
+            )
+            print(lines_of(row), flush=True)
             about = {**_about(), "seconds": round(time.monotonic() - started), "limit": args.limit}
             _save(Path(args.out), {"about": about, "targets": targets(rows), "spaces": rows})
     finally:
@@ -61,6 +66,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--spaces", action="append", metavar="FOLDER", default=[])
     parser.add_argument("--only", action="append", metavar="NAME", help="a file, without .json")
+    parser.add_argument("--again", action="store_true", help="keep the other rows of the file")
     parser.add_argument("--quick", action="store_true", help="two repetitions, limit 5 s")
     parser.add_argument("--limit", type=float, metavar="SECONDS", help="per task (default 10)")
     parser.add_argument("--out", default=str(OUT), metavar="FILE")
@@ -95,6 +101,8 @@ def _measured(workers: list[Worker], path: Path, args: argparse.Namespace) -> di
         "family": space.get("family"),
         "cartesian": space.get("cartesian"),
         "expected_valid": space.get("expected_valid"),
+        "date": _now(),
+        "commit": _commit(),
         "tasks": measured,
     }
 
@@ -108,23 +116,33 @@ def _about() -> dict[str, Any]:
         ),
         platform.processor(),
     )
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - whichever git is there
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
     return {
         "command": " ".join(["bench_solver.py", *sys.argv[1:]]),
-        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "commit": commit,
+        "date": _now(),
+        "commit": _commit(),
         "hardware": {"processor": processor, "cores": os.cpu_count()},
         "load_average": os.getloadavg(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
         "clock": "process_time, all threads; medians",
     }
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def _saved(path: Path) -> list[dict[str, Any]]:
+    try:
+        return list(json.loads(path.read_text(encoding="utf-8"))["spaces"])
+    except FileNotFoundError:
+        return []
 
 
 def _save(path: Path, content: dict[str, Any]) -> None:

@@ -62,6 +62,11 @@ def _ratio(row: dict[str, Any], task: str, rivals: tuple[str, ...]) -> float | N
     return min(theirs) / own if own and theirs else None
 
 
+def _all_out_of_time(row: dict[str, Any], task: str, rivals: tuple[str, ...]) -> bool:
+    answers = [row["tasks"].get(task, {}).get(name, {}) for name in rivals]
+    return any("timeout" in a for a in answers) and not any("cpu" in a for a in answers)
+
+
 def targets(rows: Rows) -> list[dict[str, Any]]:
     """Return every target with whether it is met and what was found."""
     return [
@@ -91,6 +96,9 @@ def _least(
     rows: Rows, task: str, rivals: tuple[str, ...], target: str, least: float
 ) -> list[dict[str, Any]]:
     ratios = {row["name"]: r for row in rows if (r := _ratio(row, task, rivals)) is not None}
+    out_of_time = {row["name"] for row in rows if _all_out_of_time(row, task, rivals)}
+    unclear = [name for name in out_of_time if 0 < ratios.get(name, 0) < least]
+    open_ended = ", ".join(f"{name} > {ratios.pop(name):.2f}x" for name in sorted(unclear))
     if not ratios:
         return []
     short = sorted((r, name) for name, r in ratios.items() if r < least)
@@ -100,6 +108,8 @@ def _least(
     )
     if short:
         found += "; below: " + ", ".join(f"{name} {r:.2f}x" for r, name in short)
+    if open_ended:
+        found += f"; not told, the others ran out of time: {open_ended}"
     return [_verdict(target, not short, found)]
 
 
