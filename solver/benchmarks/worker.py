@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 from contenders import ALL, Contender
 
 _MOST_BYTES = 4 << 30  # of address space: what does not fit is an error, not a dead machine
+_SHORT = 0.02  # CPU seconds
 
 
 def main() -> int:
@@ -54,6 +55,14 @@ def _serve(contender: Contender, path: Path, requests: BinaryIO, answers: Binary
 
 
 def _timed(contender: Contender, task: str, space: dict[str, Any]) -> dict[str, Any]:
+    """Run a task once; a short one a second time at once, so that the processor knows it too."""
+    answer = _run(contender, task, space)
+    if answer.get("cpu", _SHORT) < _SHORT and task not in ("resolve", "explain"):
+        answer = _run(contender, task, space)
+    return answer
+
+
+def _run(contender: Contender, task: str, space: dict[str, Any]) -> dict[str, Any]:
     contender.forget()
     gc.collect()
     wall, cpu = time.perf_counter(), time.process_time()
