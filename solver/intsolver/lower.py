@@ -49,6 +49,7 @@ class Low:
 
 
 TRUTHS = frozenset({"le", "lt", "eq", "ne", "divides", "different", "all", "any", "not", "nonzero"})
+_UNFOLDED = frozenset({"constant", "product", "ratio"})  # taken apart within a product
 _LOGIC = frozenset({"all", "any", "not", "if", "count"})
 
 
@@ -126,26 +127,42 @@ class Pool:
         todo = list(terms)
         if any(x.kind == "ratio" for x in todo):
             return self._ratio_sum(todo)
-        constant = 0
-        factors: dict[int, int] = {}
-        bases: dict[int, Low] = {}
-        for term in todo:
-            parts = term.of if term.kind == "sum" else (term,)
-            for part in parts:
-                if part.constant:
-                    constant += part.value
-                    continue
-                factor, base = self._scaled(part)
-                bases[id(base)] = base
-                factors[id(base)] = factors.get(id(base), 0) + factor
-        kept = [self.scale(bases[k], f) for k, f in factors.items() if f or bases[k].partial]
+        kept, constant = self._collected([(1, x) for x in todo])
         if constant or not kept:
             kept.append(self.constant(constant))
         return kept[0] if len(kept) == 1 else self.make("sum", tuple(kept))
 
+    def difference(self, left: Low, right: Low) -> Low:
+        """Return `left - right`, like terms collected."""
+        if left.kind == "ratio" or right.kind == "ratio":
+            return self._ratio_sum([left, self.scale(right, -1)])
+        kept, constant = self._collected([(1, left), (-1, right)])
+        if constant or not kept:
+            kept.append(self.constant(constant))
+        return kept[0] if len(kept) == 1 else self.make("sum", tuple(kept))
+
+    def _collected(self, terms: Iterable[tuple[int, Low]]) -> tuple[list[Low], int]:
+        """Return the terms of a sum of multiples, like ones collected, and its constant."""
+        constant = 0
+        factors: dict[int, int] = {}
+        bases: dict[int, Low] = {}
+        for times, term in terms:
+            for part in term.of if term.kind == "sum" else (term,):
+                if part.kind == "constant":
+                    constant += times * part.value
+                    continue
+                factor, base = self._scaled(part)
+                key = id(base)
+                bases[key] = base
+                factors[key] = factors.get(key, 0) + times * factor
+        kept = [self.scale(bases[k], f) for k, f in factors.items() if f or bases[k].partial]
+        return kept, constant
+
     def product(self, factors: Iterable[Low]) -> Low:
         """Return a product, its constant factors collected."""
-        factors = list(factors)
+        factors = tuple(factors)
+        if len(factors) == 2 and not _UNFOLDED & {factors[0].kind, factors[1].kind}:
+            return self.make("product", factors)
         if any(x.kind == "ratio" for x in factors):
             pairs = [self.fraction(x) for x in factors]
             tops, bottoms = [n for n, _ in pairs], [d for _, d in pairs]
@@ -200,7 +217,11 @@ class Pool:
 
     def scale(self, node: Low, factor: int) -> Low:
         """Return `factor * node`."""
-        return node if factor == 1 else self.product((self.constant(factor), node))
+        if factor == 1:
+            return node
+        if factor and node.kind not in _UNFOLDED and node.kind != "sum":
+            return self.make("product", (self.constant(factor), node))
+        return self.product((self.constant(factor), node))
 
     def _scaled(self, node: Low) -> tuple[int, Low]:
         if node.kind == "product" and node.of[0].constant:
@@ -223,13 +244,9 @@ class Pool:
             (n, d), (m, c) = self.fraction(left), self.fraction(right)
             left, right = self.product((n, c)), self.product((m, d))
         if (left.kind == "sum" or right.kind == "sum") and not (left.logical or right.logical):
-            both = self.sum((left, self.scale(right, -1)))
-            constant = 0
-            if both.kind == "sum" and both.of[-1].constant:
-                constant = -both.of[-1].value
-                rest = both.of[:-1]
-                both = rest[0] if len(rest) == 1 else self.make("sum", rest)
-            left, right = both, self.constant(constant)
+            kept, constant = self._collected([(1, left), (-1, right)])
+            left = self.make("sum", tuple(kept)) if len(kept) > 1 else self.sum(kept)
+            right = self.constant(-constant)
         return self.truth(self.make(kind, (left, right)))
 
     def truth(self, node: Low) -> Low:
@@ -390,9 +407,7 @@ _LOWER: dict[type[Node], Lowering] = {
     e.Constant: lambda pool, node: pool.constant(node.value),
     e.Name: lambda pool, node: pool.name(node.name),
     e.Sum: lambda pool, node: pool.sum((pool.lower(node.left), pool.lower(node.right))),
-    e.Difference: lambda pool, node: pool.sum(
-        (pool.lower(node.left), pool.scale(pool.lower(node.right), -1))
-    ),
+    e.Difference: lambda pool, node: pool.difference(pool.lower(node.left), pool.lower(node.right)),
     e.Product: lambda pool, node: pool.product((pool.lower(node.left), pool.lower(node.right))),
     e.Negative: lambda pool, node: pool.scale(pool.lower(node.of), -1),
     e.FloorDivision: _binary("quotient"),
