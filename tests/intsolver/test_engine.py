@@ -248,12 +248,12 @@ def test_an_interrupt_leaves_the_problem_usable(
     calls = 0
     original = chain.expand
 
-    def interrupted(*args: object) -> object:
+    def interrupted(*args: object, **options: object) -> object:
         nonlocal calls
         calls += 1
         if calls == after:
             raise KeyboardInterrupt
-        return original(*args)  # type: ignore[arg-type]
+        return original(*args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(chain, "expand", interrupted)
     try:
