@@ -216,3 +216,28 @@ def test_a_report_without_clumps_is_an_error() -> None:
     empty = disk_galaxy().truth
     with pytest.raises(WorkbenchError, match="nothing to score"):
         report.report([report.Method("m", [detections([], [])], 0.5)], [empty], {})
+
+
+def test_speed_prints_both_rates(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["clumps", "speed", "--number", "4", "--reference", "1", "--repeats", "1"]) == 0
+    rates = json.loads(capsys.readouterr().out)["pictures_per_second"]
+    # A picture of 200 pixels against one of 800, a network of 4.5 million weights against 41.
+    assert rates["detector"] > 3 * rates["torchvision_resnet50_fpn_800"] > 0
+
+
+def test_a_study_goes_from_pretraining_to_a_learning_curve(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder, curve = str(tmp_path / "encoder"), tmp_path / "curve"
+    assert main(["clumps", "pretrain", "--number", "5", "--epochs", "1", "--workers", "1",
+                 "--out", encoder]) == 0  # fmt: skip
+    assert main(["clumps", "learning-curve", "--sizes", "4", "--epochs", "1", "--batch", "4",
+                 "--valid-number", "2", "--test-number", "2", "--workers", "1",
+                 "--pretrained", encoder, "--out", str(curve)]) == 0  # fmt: skip
+    told = capsys.readouterr().out
+    assert "pretrained, frozen" in told
+    rows = json.loads((curve / "learning_curve.json").read_text())["rows"]
+    assert [row["start"] for row in rows] == ["random", "pretrained, frozen", "pretrained"]
+    frozen = json.loads((curve / "pretrained-frozen-4" / "detector.json").read_text())
+    assert frozen["training"]["options"]["trainable_stages"] == 0
+    assert "F1 against labelled galaxies" in (curve / "learning_curve.html").read_text()
