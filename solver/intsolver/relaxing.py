@@ -113,7 +113,7 @@ def _nearest(case: Case, name: str) -> _New | None:
         for part in node.of if isinstance(node, e.All) else (node,):
             line = _line(part, name)
             if line is None:
-                return _tried(case, name)
+                return _equated(case, name) or _tried(case, name)
             lines.append(line)
     found = []
     for up in (True, False):
@@ -157,13 +157,13 @@ def _solved(
 
 def _sign(case: Case, node: Expr) -> int | None:
     """Return the sign that an expression has at every assignment, None where that is not seen."""
+    if names_of(node) <= case.parameters.keys():
+        value = evaluate(node, case.parameters)
+        return None if value is None else (value > 0) - (value < 0)
     signs: list[int | None]
     match node:
-        case e.Constant(value):
-            return (value > 0) - (value < 0)
         case e.Name(name):
-            values = case.parts.domains.get(name) or (case.parameters[name],)
-            low, high = min(values), max(values)
+            low, high = min(case.parts.domains[name]), max(case.parts.domains[name])
             return 1 if low > 0 else -1 if high < 0 else 0 if low == high else None
         case e.Negative(of):
             signs = [-1, _sign(case, of)]
@@ -171,13 +171,37 @@ def _sign(case: Case, node: Expr) -> int | None:
             signs = [_sign(case, left), _sign(case, right)]
         case e.Difference(e.Constant(0), right):
             signs = [-1, _sign(case, right)]
-        case e.Sum(left, e.Constant(0)) | e.Difference(left, e.Constant(0)):
-            signs = [_sign(case, left)]
+        case e.Sum(part, e.Constant(0)) | e.Sum(e.Constant(0), part):
+            signs = [_sign(case, part)]
+        case e.Difference(part, e.Constant(0)):
+            signs = [_sign(case, part)]
         case _:
             return None
     if 0 in signs:
         return 0
     return None if None in signs else math.prod(sign for sign in signs if sign is not None)
+
+
+def _equated(case: Case, name: str) -> _New | None:
+    """Return the nearest value where one equation, ``a + k * value == 0``, is all that has it."""
+    nodes = [node for node in case.constraints if name in names_of(node)]
+    node = nodes[0]
+    if len(nodes) > 1 or not isinstance(node, e.Compare) or node.relation != "==":
+        return None
+    line = None if has_quotient(node) else _linear(e.Difference(node.left, node.right), name)
+    if line is None or not _sign(case, line[1]):
+        return None
+    a, k = line
+    value = e.FloorDivision(e.Negative(a), k)
+    rest = [other for other in case.constraints if other is not node]
+    divisible = e.Compare("==", e.Modulo(a, k), e.Constant(0))
+    away = e.Absolute(e.Difference(value, e.Constant(case.parameters[name])))
+    best = case.best([*rest, divisible], case.pinned, away, maximize=False)
+    if best is None:
+        return None
+    found = evaluate(value, {**case.parameters, **best[1]})
+    assert isinstance(found, int)
+    return _New(found, further=False)
 
 
 def _tried(case: Case, name: str) -> _New | None:

@@ -141,6 +141,21 @@ def test_a_parameter_in_a_divisibility_is_tried_near_by() -> None:
     assert (change.text, change.parameter, change.value) == ("needs width = 96", "width", 96)
 
 
+def test_a_parameter_in_an_equation_is_solved_for() -> None:
+    problem = Problem()
+    problem.var("x", [3, 5])
+    problem.param("total", 0)
+    problem.add("2 * x + 3 * total == 1_000_000", name="sum")
+    (change,) = problem.explain().relaxations
+    assert (change.text, change.value) == ("needs total = 333330", 333_330)
+    assert problem.explain(total=333_330).feasible
+    other = Problem()
+    other.var("x", [3, 5])
+    other.param("low", 1)
+    other.add("low >= 100", name="enough")
+    assert [str(c) for c in other.explain().relaxations] == ["enough: needs low >= 100"]
+
+
 def test_two_conflicts_leave_no_single_way_out() -> None:
     problem = Problem()
     problem.var("x", 0, 5)
