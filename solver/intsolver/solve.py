@@ -19,7 +19,7 @@ from intsolver.standing import Standing, stand
 from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -103,7 +103,7 @@ class Solver:
 
 
 class _Plan:
-    """A system analysed: its chains, the variables that are free, and checks of parameters alone."""
+    """A system analysed: its chains, its free variables, and checks of parameters alone."""
 
     def __init__(self, system: System, reach: int) -> None:
         self.system = system
@@ -118,7 +118,7 @@ class _Plan:
         self.pool = Pool(box, fixed, self._reach)
         self.globals: list[Low] = []
         self.constraints: list[Low] = []
-        self._objectives: dict[Expr, tuple[Low, Chain | None, tuple[Chain, ...]]] = {}
+        self._objectives: dict[Expr, tuple[Low, Chain | None, frozenset[int]]] = {}
         self._standing: dict[int, Standing | None] = {}  # by the identity of a chain
         if self.empty:
             self.chains: tuple[Chain, ...] = ()
@@ -188,26 +188,29 @@ class _Plan:
 
     def _chains(self) -> list[Chain]:
         chains = []
-        for names, constraints in components(self.names, self.constraints, self.fixed):
+        for names, constraints in components(self.names, self.constraints):
             chains.append(self._chain(names, constraints))
         return chains
+
+    def _cells(self, names: Iterable[str]) -> float:
+        """Return how many assignments there are of some variables."""
+        cells = 1.0
+        for name in names:
+            cells *= self.narrow[name].size
+        return cells
 
     def _chain(
         self,
         names: Sequence[str],
         constraints: Sequence[Low],
-        objective: Low | None = None,
     ) -> Chain:
-        cells = 1.0
-        for name in names:
-            cells *= self.narrow[name].size
-        large = cells > _SMALL
+        large = self._cells(names) > _SMALL
         order = arrange(self.pool, names, constraints, self.narrow, sampled=large)
-        return build(self.pool, order, constraints, self.narrow, objective, prune=large)
+        return build(self.pool, order, constraints, self.narrow, prune=large)
 
     # -- solving ----------------------------------------------------------------------------
 
-    def _open(self, parameters: Mapping[str, int], pinned: Mapping[str, int]) -> bool:
+    def possible(self, parameters: Mapping[str, int], pinned: Mapping[str, int]) -> bool:
         """Return whether the parameters and the pins leave anything possible."""
         if self.empty:
             return False
@@ -231,7 +234,7 @@ class _Plan:
     def solve(
         self, parameters: Mapping[str, int], pinned: Mapping[str, int], max_rows: int
     ) -> Solutions:
-        if not self._open(parameters, pinned):
+        if not self.possible(parameters, pinned):
             return self._nothing()
         parts: list[Part] = []
         for chain in self.chains:
@@ -271,7 +274,7 @@ class _Plan:
         n: int,
         max_states: int | None = None,
     ) -> Solutions:
-        if n <= 0 or not self._open(parameters, pinned):
+        if n <= 0 or not self.possible(parameters, pinned):
             return self._nothing()
         parts: list[Part] = []
         for chain in self.chains:
@@ -294,25 +297,16 @@ class _Plan:
         top: int,
         max_rows: int,
     ) -> list[tuple[int, dict[str, int]]]:
-        if top <= 0 or not self._open(parameters, pinned):
+        if top <= 0 or not self.possible(parameters, pinned):
             return []
         numbers = {name: Constant(value) for name, value in parameters.items()}
-        node, chain, others = self._objective(substitute(objective, numbers))
+        node, chain, read = self._objective(substitute(objective, numbers))
         if chain is None:
             return self._any_best(node, parameters, pinned, top)
         layers, columns, states = chain.run(parameters, pinned, max_rows)
         if not states or len(layers) < len(chain.levels):
             return []
-        parts: list[Part] = []
-        for other in others:
-            inner, _, left = other.run(parameters, pinned, max_rows)
-            if not left:
-                return []
-            parts.append(Diagram(other.order, [lv.domain for lv in other.levels], inner))
-        free = [name for name in self.free if name not in chain.order]
-        grid = self._grid(pinned)
-        if free:
-            parts.append(Grid({name: grid.domains[name] for name in free}))
+        before, after = self._around(chain, read, parameters, pinned, max_rows)
         value = columns[0]
         if isinstance(value, np.ndarray) and value.dtype == bool:
             value = value.astype(np.int64)
@@ -325,11 +319,33 @@ class _Plan:
             diagram = Diagram(chain.order, domains, layers, chosen)
             if not diagram.count:
                 continue
-            some = Solutions(self.names, [diagram, *parts])[: top - len(found)]
+            some = Solutions(self.names, [*before, diagram, *after])[: top - len(found)]
             found += [(int(value[state]), row) for row in some]
             if len(found) >= top:
                 break
         return found
+
+    def _around(
+        self,
+        chain: Chain,
+        read: frozenset[int],
+        parameters: Mapping[str, int],
+        pinned: Mapping[str, int],
+        max_rows: int,
+    ) -> tuple[list[Part], list[Part]]:
+        """Return the parts before and after an objective's chain, so that ties are in order."""
+        before: list[Part] = []
+        after: list[Part] = []
+        first = min(read, default=len(self.chains))
+        for place, other in enumerate(self.chains):
+            if place not in read:
+                part = self._part(other, parameters, pinned, max_rows)
+                (before if place < first else after).append(part)
+        free = [name for name in self.free if name not in chain.order]
+        if free:
+            grid = self._grid(pinned)
+            after.append(Grid({name: grid.domains[name] for name in free}))
+        return before, after
 
     def _any_best(
         self, node: Low, parameters: Mapping[str, int], pinned: Mapping[str, int], top: int
@@ -341,22 +357,26 @@ class _Plan:
             return []
         return [(int(value), row) for row in self.limit(parameters, pinned, top)]
 
-    def _objective(self, objective: Expr) -> tuple[Low, Chain | None, tuple[Chain, ...]]:
-        """Return the lowered objective, a chain over all it reads, and the other chains."""
+    def _objective(self, objective: Expr) -> tuple[Low, Chain | None, frozenset[int]]:
+        """Return the lowered objective, a chain over all it reads, and which chains it joins.
+
+        The chain takes its variables in the order of the set.
+        """
         known = self._objectives.get(objective)
         if known is None:
             node = self.pool.lower(objective)
             if node.kind == "ratio":  # an objective is an integer
                 node = self.pool.make("exact", node.of)
-            known = node, None, self.chains
+            known = node, None, frozenset()
             if node.names:
-                joined = {n for c in self.chains if node.names & set(c.order) for n in c.order}
-                joined |= node.names
-                names = [n for n in self.names if n in joined]
+                read = [i for i, c in enumerate(self.chains) if node.names & set(c.order)]
+                order = [name for i in read for name in self.chains[i].order]
+                order += [name for name in self.free if name in node.names]
+                joined = set(order)
                 constraints = [c for c in self.constraints if c.names <= joined]
-                chain = self._chain(names, constraints, node)
-                others = tuple(c for c in self.chains if not node.names & set(c.order))
-                known = node, chain, others
+                large = self._cells(order) > _SMALL
+                chain = build(self.pool, order, constraints, self.narrow, node, prune=large)
+                known = node, chain, frozenset(read)
             if len(self._objectives) > _OBJECTIVES:
                 self._objectives.clear()
             self._objectives[objective] = known
@@ -376,7 +396,7 @@ class _Check:
         plan, pool = self.plan, self.plan.pool
         rows = len(next(iter(columns.values()))) if columns else 1
         ok = np.ones(rows, bool)
-        if not plan._open(self.parameters, {}):
+        if not plan.possible(self.parameters, {}):
             return ~ok
         arrays: dict[str, Any] = {}
         for name, column in columns.items():
@@ -410,11 +430,12 @@ class _Check:
     def neighbours(self, solutions: Solutions, assignment: Mapping[str, int]) -> Solutions:
         """Return the solutions one variable away from an assignment."""
         names = solutions.names
-        rows: list[dict[str, int]] = []
-        for name in names:
-            for value in self.plan.narrow[name].tolist():
-                if value != assignment[name]:
-                    rows.append({**assignment, name: value})
+        rows = [
+            {**assignment, name: value}
+            for name in names
+            for value in self.plan.narrow[name].tolist()
+            if value != assignment[name]
+        ]
         columns = {name: [row[name] for row in rows] for name in names}
         ok = self.holds(columns) if rows else np.zeros(0, bool)
         kept = {
@@ -425,7 +446,7 @@ class _Check:
 
 
 def components(
-    names: Sequence[str], constraints: Sequence[Low], fixed: Mapping[str, int]
+    names: Sequence[str], constraints: Sequence[Low]
 ) -> list[tuple[list[str], list[Low]]]:
     """Return groups of variables that constraints connect, each with its constraints."""
     leader: dict[str, str] = {}

@@ -211,6 +211,24 @@ def test_the_first_of_a_set_too_large_to_hold_is_found() -> None:
         assert all(oracle.holds(oracle.compiled(c.text), row) for c in problem.constraints)
 
 
+# -- the best --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("objective", ["c + d", "a * d", "f", "b % 2", "a + d // 2 - e", "7"])
+def test_the_best_come_in_the_order_of_the_set_where_they_tie(objective: str) -> None:
+    problem = Problem("ties")
+    for name in "abcdef":
+        problem.var(name, [3, 1, 2])
+    problem.add("a != b", "c <= d")
+    rows = list(problem.solve())
+    worth = [problem.evaluate(objective, row) for row in rows]
+    for sign, best in ((-1, problem.maximize), (1, problem.minimize)):
+        ranked = sorted(zip(worth, rows, strict=True), key=lambda pair: sign * pair[0])
+        for top in (1, 5, 60, len(rows) + 1):
+            found = best(objective, top=top)
+            assert [(one.value, dict(one)) for one in found] == ranked[:top]
+
+
 # -- max_rows --------------------------------------------------------------------------------------
 
 
