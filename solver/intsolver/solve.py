@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from intsolver.build import build
-from intsolver.chain import INT64, Chain, expand
-from intsolver.errors import TooManySolutions
+from intsolver.chain import INT64, Chain, as_array
 from intsolver.evaluate import substitute
 from intsolver.expr import Constant, Expr
 from intsolver.lower import PARAMETER, Low, Pool, conjuncts, tighten
+from intsolver.membership import Membership
 from intsolver.narrow import narrowed
 from intsolver.order import arrange
+from intsolver.search import search
 from intsolver.solutions import Diagram, Grid, Solutions, Table
 from intsolver.standing import Standing, stand
 from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    from numpy.typing import NDArray
 
     from intsolver.solutions import Part
     from intsolver.system import System
@@ -40,16 +39,16 @@ class Solver:
 
     def __init__(self, system: System) -> None:
         self.system = system
-        self._plans: dict[object, _Plan] = {}
+        self._plans: dict[object, Plan] = {}
 
-    def _plan(self, parameters: Mapping[str, int]) -> _Plan:
+    def _plan(self, parameters: Mapping[str, int]) -> Plan:
         largest = max((abs(v) for v in parameters.values()), default=0)
         reach = PARAMETER
         while reach < largest:
             reach <<= 16
         plan = self._plans.get(reach)
         if plan is None:
-            plan = self._plans[reach] = _Plan(self.system, reach)
+            plan = self._plans[reach] = Plan(self.system, reach)
         return plan
 
     def solve(
@@ -102,13 +101,13 @@ class Solver:
         )
 
 
-class _Plan:
+class Plan:
     """A system analysed: its chains, its free variables, and checks of parameters alone."""
 
     def __init__(self, system: System, reach: int) -> None:
         self.system = system
         self.names = tuple(name for name, _ in system.variables)
-        self.domains = {name: _array(domain) for name, domain in system.variables}
+        self.domains = {name: as_array(domain) for name, domain in system.variables}
         fixed = {name: d[0] for name, d in system.variables if len(d) == 1}
         box = {name: (min(d), max(d)) for name, d in system.variables if len(d) > 0}
         self.empty = any(not d for _, d in system.variables)
@@ -234,6 +233,7 @@ class _Plan:
     def solve(
         self, parameters: Mapping[str, int], pinned: Mapping[str, int], max_rows: int
     ) -> Solutions:
+        """Return every solution, as `Solver.solve`."""
         if not self.possible(parameters, pinned):
             return self._nothing()
         parts: list[Part] = []
@@ -244,7 +244,7 @@ class _Plan:
             parts.append(part)
         if self.free:
             parts.append(self._grid(pinned))
-        return Solutions(self.names, parts, _Check(self, dict(parameters), dict(pinned)))
+        return Solutions(self.names, parts, Membership(self, dict(parameters), dict(pinned)))
 
     def _part(
         self,
@@ -274,6 +274,7 @@ class _Plan:
         n: int,
         max_states: int | None = None,
     ) -> Solutions:
+        """Return the first `n` solutions, as `Solver.limit`."""
         if n <= 0 or not self.possible(parameters, pinned):
             return self._nothing()
         parts: list[Part] = []
@@ -284,7 +285,7 @@ class _Plan:
             parts.append(table)
         if self.free:
             parts.append(self._grid(pinned))
-        found = Solutions(self.names, parts, _Check(self, dict(parameters), dict(pinned)))
+        found = Solutions(self.names, parts, Membership(self, dict(parameters), dict(pinned)))
         return found[:n] if found.count > n else found
 
     def best(
@@ -297,6 +298,7 @@ class _Plan:
         top: int,
         max_rows: int,
     ) -> list[tuple[int, dict[str, int]]]:
+        """Return the best solutions, as `Solver.best`."""
         if top <= 0 or not self.possible(parameters, pinned):
             return []
         numbers = {name: Constant(value) for name, value in parameters.items()}
@@ -383,68 +385,6 @@ class _Plan:
         return known
 
 
-class _Check:
-    """Tells for any assignments whether they solve the system."""
-
-    def __init__(
-        self, plan: _Plan, parameters: Mapping[str, int], pinned: Mapping[str, int]
-    ) -> None:
-        self.plan, self.parameters, self.pinned = plan, parameters, pinned
-
-    def holds(self, columns: Mapping[str, Sequence[int]]) -> NDArray[np.bool_]:
-        """Return which rows are solutions; columns by variable, of one length."""
-        plan, pool = self.plan, self.plan.pool
-        rows = len(next(iter(columns.values()))) if columns else 1
-        ok = np.ones(rows, bool)
-        if not plan.possible(self.parameters, {}):
-            return ~ok
-        arrays: dict[str, Any] = {}
-        for name, column in columns.items():
-            values = np.array([int(v) for v in column], object)
-            allowed = set(plan.narrow[name].tolist())
-            if name in self.pinned:
-                allowed &= {self.pinned[name]}
-            ok &= np.array([v in allowed for v in values.tolist()], bool)
-            arrays[name] = values
-        kept = np.flatnonzero(ok)
-        wide = any(c.peak >= INT64 for c in plan.constraints)
-        names = list(arrays)
-        slots = {id(pool.name(n)): i for i, n in enumerate(names) if n not in plan.fixed}
-        base: list[Any] = []
-        for name in names:
-            column = arrays[name][kept]
-            narrow_ok = not wide and plan.narrow[name].dtype != object
-            base.append(column.astype(np.int64) if narrow_ok else column)
-        for p in plan.system.parameters:
-            slots[id(pool.name(p))] = len(base)
-            base.append(self.parameters[p])
-        compiler = Compiler(pool, slots, wide=wide)
-        for node in plan.constraints:
-            env = Env(base)
-            verdict = compiler(node)(env)
-            if env.bad is not None:
-                verdict = verdict & ~env.bad
-            ok[kept] &= np.broadcast_to(np.asarray(verdict, bool), kept.shape)
-        return ok
-
-    def neighbours(self, solutions: Solutions, assignment: Mapping[str, int]) -> Solutions:
-        """Return the solutions one variable away from an assignment."""
-        names = solutions.names
-        rows = [
-            {**assignment, name: value}
-            for name in names
-            for value in self.plan.narrow[name].tolist()
-            if value != assignment[name]
-        ]
-        columns = {name: [row[name] for row in rows] for name in names}
-        ok = self.holds(columns) if rows else np.zeros(0, bool)
-        kept = {
-            name: _array(tuple(v for v, k in zip(columns[name], ok, strict=True) if k))
-            for name in names
-        }
-        return Solutions(names, [Table(kept, int(ok.sum()))], None)
-
-
 def components(
     names: Sequence[str], constraints: Sequence[Low]
 ) -> list[tuple[list[str], list[Low]]]:
@@ -471,60 +411,3 @@ def components(
     for node in constraints:
         groups[find(next(iter(node.names)))][1].append(node)
     return list(groups.values())
-
-
-def search(
-    chain: Chain,
-    parameters: Mapping[str, int],
-    pinned: Mapping[str, int],
-    n: int,
-    max_states: int | None = None,
-) -> Table:
-    """Return the first `n` rows of a chain, depth first in blocks that grow.
-
-    Raises
-    ------
-    TooManySolutions
-        Looked at more than `max_states` states without telling.
-    """
-    env = chain.env(parameters)
-    picks = [chain.picks(level, pinned) for level in chain.levels]
-    depth_all = len(chain.levels)
-    start = np.zeros((0, 1), np.intp)
-    stack: list[tuple[int, list[Any], NDArray[np.intp]]] = [(0, [], start)]
-    found: list[NDArray[np.intp]] = []
-    total, block, looked_at = 0, 32, 0
-    while stack and total < n:
-        depth, columns, values = stack.pop()
-        states = values.shape[1]
-        if states > block:
-            stack.append((depth, [c[block:] for c in columns], values[:, block:]))
-            columns, values, states = [c[:block] for c in columns], values[:, :block], block
-        level = chain.levels[depth]
-        looked_at += states * len(level.domain)
-        if max_states is not None and looked_at > max_states:
-            raise TooManySolutions(f"{looked_at:,} states without a solution", looked_at)
-        source, value, after = expand(
-            level, env, columns, states, picks=picks[depth], max_rows=1 << 40
-        )
-        if not source.size:
-            block = min(block * 2, 1 << 14)  # in vain: look at more at once
-            continue
-        rows = np.concatenate([values[:, source], value[None, :]])
-        if depth + 1 == depth_all:
-            found.append(rows)
-            total += rows.shape[1]
-            block = min(block * 2, 1 << 14)
-        else:
-            stack.append((depth + 1, after, rows))
-    rows = np.concatenate(found, axis=1)[:, :n] if found else np.zeros((depth_all, 0), np.intp)
-    columns_by_name = {
-        level.name: level.domain[row] for level, row in zip(chain.levels, rows, strict=True)
-    }
-    return Table(columns_by_name, rows.shape[1])
-
-
-def _array(domain: Sequence[int]) -> NDArray[Any]:
-    if all(-INT64 < value < INT64 for value in domain):
-        return np.array(domain, np.int64)
-    return np.array(domain, object)
