@@ -130,8 +130,10 @@ def smallest_conflict(case: Case) -> tuple[frozenset[int], bool]:
     """Return a conflict of an infeasible case, and whether it is known to be a smallest one.
 
     Where a smallest one takes too long to find or to prove, it is one of which no member can be
-    left out, as far as that can be told.
+    left out, as far as that can be told; the next case is first asked whether that is its too.
     """
+    if _known(case):  # it was hard to find one before
+        return _irreducible(case, frozenset()), False
     near = {name: domain[0] for name, domain in case.parts.domains.items()}
     near.update({k: v for k, v in case.pinned.items() if v in case.parts.domains[k]})
     least = len(case.violated(near))
