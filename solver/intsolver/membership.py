@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from intsolver.chain import INT64, as_array
-from intsolver.solutions import Solutions, Table
+from intsolver.parts import Table
+from intsolver.solutions import Solutions
 from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:

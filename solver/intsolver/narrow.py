@@ -13,8 +13,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from intsolver.lower import Low
     from numpy.typing import NDArray
+
+    from intsolver.lower import Low
 
 Domains = dict[str, "NDArray[Any]"]
 INT64 = 1 << 62

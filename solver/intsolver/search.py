@@ -8,7 +8,7 @@ import numpy as np
 
 from intsolver.chain import Chain, expand
 from intsolver.errors import TooManySolutions
-from intsolver.solutions import Table
+from intsolver.parts import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,15 +14,16 @@ from intsolver.lower import PARAMETER, Low, Pool, conjuncts, tighten
 from intsolver.membership import Membership
 from intsolver.narrow import narrowed
 from intsolver.order import arrange
+from intsolver.parts import Diagram, Grid, Table
 from intsolver.search import search
-from intsolver.solutions import Diagram, Grid, Solutions, Table
+from intsolver.solutions import Solutions
 from intsolver.standing import Standing, stand
 from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from intsolver.solutions import Part
+    from intsolver.parts import Part
     from intsolver.system import System
     from intsolver.vector import Function
 

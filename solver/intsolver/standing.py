@@ -16,7 +16,7 @@ from intsolver.build import build
 from intsolver.chain import INT64, Chain
 from intsolver.errors import TooManySolutions
 from intsolver.lower import TRUTHS
-from intsolver.solutions import Diagram, Table
+from intsolver.parts import Diagram, Table
 from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:
