@@ -41,11 +41,9 @@ _CUDA = {
 _TRITON = {
     **_INFIX,
     **{name: f"_{name}({{0}})" for name in _CALLS},
-    "sigmoid": "tl.sigmoid({0})",
-    "exp": "tl.exp({0})",
     "log": "tl.log({0})",
     "sqrt": "tl.sqrt_rn({0})",
-    "div": "{0} / {1}",
+    "div": "_div({0}, {1})",
     "abs": "tl.abs({0})",
     "relu": "tl.maximum({0}, 0.0, propagate_nan=tl.PropagateNan.ALL)",
     "maximum": "tl.maximum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)",
@@ -113,20 +111,42 @@ import triton.language as tl
 
 
 @triton.jit
+def _exp(a):
+    """Within 2 roundings, where the GPU's own exp errs by as many as |a|: 2^n times a series."""
+    a = tl.minimum(tl.maximum(a, -104.0, tl.PropagateNan.ALL), 89.0, tl.PropagateNan.ALL)
+    n = tl.floor(a * 1.4426950408889634 + 0.5)
+    r = (a - n * 0.693359375) - n * -2.12194440e-4
+    p = 0.00833333333 + r * (0.00138888889 + r * 0.00019841270)
+    p = 0.5 + r * (0.16666666667 + r * (0.04166666667 + r * p))
+    half = tl.floor(n * 0.5)  # 2^n by halves: it may be beyond float32 where the result is not
+    return ((1.0 + (r + r * r * p)) * tl.exp2(half)) * tl.exp2(n - half)
+
+
+@triton.jit
+def _div(a, b):
+    return tl.div_rn(a, b)
+
+
+@triton.jit
+def _sigmoid(a):
+    return _div(1.0, 1.0 + _exp(-a))
+
+
+@triton.jit
 def _tanh(a):
     """Within 2 roundings: below 0.6 a minimax polynomial (own fit, error 3e-9), else by exp."""
     q = a * a
     p = -0.33333298 + q * (0.13331924 + q * (-0.05378383 + q * (0.02079597 + q * -0.005895158)))
-    large = 1.0 - 2.0 / (tl.exp(2.0 * tl.abs(a)) + 1.0)
+    large = 1.0 - _div(2.0, _exp(2.0 * tl.abs(a)) + 1.0)
     return tl.where(q < 0.36, a + a * (q * p), tl.where(a < 0.0, -large, large))
 
 
 @triton.jit
 def _tail(a):
     """Return log(1 + e), e = exp(-|a|), to which the rounding of 1 + e is given back."""
-    e = tl.exp(-tl.abs(a))
+    e = _exp(-tl.abs(a))
     u = 1.0 + e
-    return tl.log(u) + (e - (u - 1.0)) / u
+    return tl.log(u) + _div(e - (u - 1.0), u)
 
 
 @triton.jit

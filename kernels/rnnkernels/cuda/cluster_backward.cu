@@ -305,6 +305,9 @@ __device__ __forceinline__ void write_out(const Arguments& a, const Place& p, in
                                           const char* shared) {
   constexpr int WIDTH = CHUNK == 16 ? 16 / SIZE : 1, EACH = UNITS / WIDTH;
   constexpr int COUNT = TILE * (GATES + DISTINCT) * EACH;
+  // A thread that gave registers away has none for the places of all its pieces.
+  constexpr int AT_ONCE = COPY_REGISTERS ? 1 : 4;
+#pragma unroll AT_ONCE
   for (int id = copier(0); id < COUNT; id += 32 * COPIERS) {
     const int n = id / ((GATES + DISTINCT) * EACH), slot = id / EACH % (GATES + DISTINCT);
     const int at = id % EACH * WIDTH, unit = p.rank * UNITS + at;

@@ -121,7 +121,7 @@ class Sizes:
     @property
     def splitting(self) -> int:
         """Registers that products of float32 take for the halves of their factors."""
-        return 32 if self.size == 4 else 0
+        return 136 if self.size == 4 else 0
 
     @property
     def slab(self) -> int:

@@ -31,6 +31,16 @@ def _tanh(a):
 
 
 @triton.jit
+def _exp(a):
+    return tl.exp(a)
+
+
+@triton.jit
+def _div(a, b):
+    return a / b
+
+
+@triton.jit
 def _sigmoid(a):
     return 0.5 * _tanh(0.5 * a) + 0.5
 """
@@ -67,7 +77,7 @@ def kernel_source(cell: Cell | None, template: str, *, fast: bool = False) -> st
         return f"import triton\nimport triton.language as tl\n\n\n{parts[1]}"
     functions = triton_source(cell)
     if fast:  # names are looked up when the kernel is compiled: the later definition holds
-        functions = functions.replace("tl.sigmoid(", "_sigmoid(") + _FAST
+        functions += _FAST
     return "\n\n\n".join([functions, *(expand(cell, part) for part in parts)])
 
 
