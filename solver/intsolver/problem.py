@@ -40,7 +40,7 @@ class Problem(Model):
     """Integer variables over finite domains, and constraints between them, solved exactly.
 
     Constraints are given as text or built with operators, in one language: integers, names,
-    ``+ - * // % / **``, comparisons (chained ones as text), ``and or not`` (as operators ``& | ~``),
+    ``+ - * // % / **``, comparisons (chained ones as text), ``and or not`` (operators ``& | ~``),
     ``min max abs divides all_different``, ``x in [1, 2]``, ``a if c else b``. Its meaning is
     Python's, in integers of any size. ``/`` is the exact quotient, never rounded: an equation or a
     divisibility holds only where it divides. A constraint that divides by zero is violated.
