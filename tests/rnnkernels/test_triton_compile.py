@@ -38,7 +38,7 @@ def builds(cell: Cell, head_dim: int, dtype: torch.dtype, *, options: bool) -> l
 @pytest.mark.parametrize("capability", [SM_80, SM_90], ids=["sm_80", "sm_90"])
 @pytest.mark.parametrize("head_dim", [16, 32, 64, 128])
 @pytest.mark.parametrize("cell", CELLS_SHIPPED)
-def test_no_kernel_spills_registers(
+def test_kernels_fit_registers_and_shared_memory(
     cell: str, head_dim: int, capability: tuple[int, int], tmp_path: Path
 ) -> None:
     for dtype in (torch.bfloat16, torch.float32):
@@ -47,7 +47,8 @@ def test_no_kernel_spills_registers(
         # with initial states, lengths and a gradient of `last`: what needs most registers
         for build in builds(CELLS_SHIPPED[cell], head_dim, dtype, options=True):
             used = usage(build, capability, tmp_path)
-            allowed = fused.SPILLED.get((len(CELLS_SHIPPED[cell].states), head_dim), 0)
+            states = len(CELLS_SHIPPED[cell].states)
+            allowed = fused.SPILLED.get((states, head_dim), fused.SPILLED_ELSEWHERE)
             assert used.spilled <= allowed, build
             assert used.registers * 32 * build.warps <= 65536
             assert used.shared <= ROOM[capability]

@@ -99,7 +99,7 @@ def layout(
         return None
     mine = _parts(tile * units, 32 * warps)
     kept = 2 * gates + 3 * states + 2 * cell.biases if backward else gates + states + cell.biases
-    others = 80 + mine * kept + sums + 4 * asked + (52 if size == 4 else 0)
+    others = 80 + mine * kept + sums + 4 * asked + (58 if size == 4 else 0)
     others += 4 * min(tiles_n, 4)
     exchange, each = warps * eights * tiles_n * 256, warps * tiles_n * 512
     room = min(255, _REGISTERS // (32 * warps)) - others
