@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -87,3 +88,17 @@ def test_an_error_shows_the_compilers_words(folder: Path) -> None:
 def test_architectures_with_their_own_instructions() -> None:
     names = [compiler.architecture(c) for c in [(8, 0), (8, 6), (9, 0), (10, 0), (12, 0)]]
     assert names == ["sm_80", "sm_86", "sm_90a", "sm_100a", "sm_120"]
+
+
+def test_no_compiler_of_the_machine_is_asked(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nothing on the path there is neither nvcc nor g++, and no toolkit to find."""
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    for name in ("CC", "CXX", "CUDA_HOME", "CUDA_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    assert shutil.which("nvcc") is None
+    assert shutil.which("g++") is None
+    assert compiler.cubin(KERNEL, "sm_90a")[:4] == b"\x7fELF"
+    assert [path.suffix for path in folder.iterdir() if path.is_file()] == [".cubin"]
