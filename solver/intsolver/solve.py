@@ -16,6 +16,7 @@ from intsolver.narrow import narrowed
 from intsolver.order import arrange
 from intsolver.parts import Diagram, Grid, Table
 from intsolver.search import search
+from intsolver.small import MOST, MOST_VARIABLES, Small
 from intsolver.solutions import Solutions
 from intsolver.standing import Standing, stand
 from intsolver.vector import Compiler, Env
@@ -121,7 +122,7 @@ class Plan:
         self._objectives: dict[Expr, tuple[Low, Chain | None, frozenset[int]]] = {}
         self._standing: dict[int, Standing | None] = {}  # by the identity of a chain
         if self.empty:
-            self.chains: tuple[Chain, ...] = ()
+            self.chains: tuple[Chain | Small, ...] = ()
             return
         self._lower()
         self._filter()
@@ -186,10 +187,15 @@ class Plan:
         self.narrow[name] = domain[ok]
         return True
 
-    def _chains(self) -> list[Chain]:
-        chains = []
+    def _chains(self) -> list[Chain | Small]:
+        chains: list[Chain | Small] = []
         for names, constraints in components(self.names, self.constraints):
-            chains.append(self._chain(names, constraints))
+            exact = any(c.peak >= INT64 for c in constraints)
+            exact = exact or any(self.narrow[name].dtype == object for name in names)
+            if self._cells(names) <= MOST and len(names) <= MOST_VARIABLES and not exact:
+                chains.append(Small(self.pool, names, constraints, self.narrow))
+            else:
+                chains.append(self._chain(names, constraints))
         return chains
 
     def _cells(self, names: Iterable[str]) -> float:
@@ -249,12 +255,14 @@ class Plan:
 
     def _part(
         self,
-        chain: Chain,
+        chain: Chain | Small,
         parameters: Mapping[str, int],
         pinned: Mapping[str, int],
         max_rows: int,
     ) -> Part:
         """Return the solutions of a component."""
+        if isinstance(chain, Small):
+            return chain.solve(parameters, pinned)
         if chain.parameter_slots:
             if id(chain) not in self._standing:
                 names = set(chain.order)
@@ -280,7 +288,10 @@ class Plan:
             return self._nothing()
         parts: list[Part] = []
         for chain in self.chains:
-            table = search(chain, parameters, pinned, n, max_states)
+            if isinstance(chain, Small):
+                table = chain.solve(parameters, pinned)
+            else:
+                table = search(chain, parameters, pinned, n, max_states)
             if not table.count:
                 return self._nothing()
             parts.append(table)
