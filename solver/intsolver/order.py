@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from intsolver.build import frontiers
-from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,9 +14,8 @@ if TYPE_CHECKING:
 
     from intsolver.lower import Low, Pool
 
-_SAMPLES = 256
 _CHEAP = 100_000  # pairs of a state and a value for which no better order is looked for
-# What is left of the rows by a constraint of a kind, where nothing better is known.
+# What a constraint of a kind leaves of the rows, by rule of thumb: sampling cost more than it won.
 _LEFT = {"eq": 0.08, "divides": 0.35, "le": 0.6, "lt": 0.6, "ne": 0.9, "any": 0.7, "different": 0.5}
 
 
@@ -29,19 +25,17 @@ def arrange(
     constraints: Sequence[Low],
     domains: Mapping[str, NDArray[Any]],
     *,
-    sampled: bool,
+    large: bool,
 ) -> list[str]:
     """Return the variables in an order that keeps the number of states small at every level.
 
     In a large problem a second order, those in most constraints first, is weighed against the
     first by what their states are made of.
     """
-    left = _sampled(pool, names, constraints, domains) if sampled else None
-    if left is None:
-        left = [_LEFT.get(c.kind, 0.8) for c in constraints]
-    weights = [math.log(max(x, 1e-4)) for x in left]
+    left = [_LEFT.get(c.kind, 0.8) for c in constraints]
+    weights = [math.log(x) for x in left]
     order = _greedy(names, constraints, weights, domains)
-    if not sampled:
+    if not large:
         return order
     work = _work(pool, order, constraints, weights, domains)
     if work < _CHEAP:
@@ -115,31 +109,3 @@ def _work(
             held += min(values, math.log(signal.high - signal.low + 1))
         states = max(0.0, min(rows, states + size, held))
     return work
-
-
-def _sampled(
-    pool: Pool,
-    names: Sequence[str],
-    constraints: Sequence[Low],
-    domains: Mapping[str, NDArray[Any]],
-) -> list[float] | None:
-    if any(domains[name].dtype == object or not domains[name].size for name in names):
-        return None
-    generator = np.random.default_rng(0)
-    base: list[Any] = []
-    slots: dict[int, int] = {}
-    for name in names:
-        slots[id(pool.name(name))] = len(base)
-        base.append(domains[name][generator.integers(0, domains[name].size, _SAMPLES)])
-    compiler = Compiler(pool, slots)
-    left = []
-    for node in constraints:
-        if node.parameters or node.peak >= 1 << 62:  # one order whatever the parameters
-            left.append(_LEFT.get(node.kind, 0.8))
-            continue
-        env = Env(base)
-        verdict = compiler(node)(env)
-        if env.bad is not None:
-            verdict = verdict & ~env.bad
-        left.append(max(float(np.mean(verdict)), 0.5 / _SAMPLES))
-    return left

@@ -211,7 +211,7 @@ class Plan:
         constraints: Sequence[Low],
     ) -> Chain:
         large = self._cells(names) > _SMALL
-        order = arrange(self.pool, names, constraints, self.narrow, sampled=large)
+        order = arrange(self.pool, names, constraints, self.narrow, large=large)
         return build(self.pool, order, constraints, self.narrow, prune=large)
 
     # -- solving ----------------------------------------------------------------------------
