@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from intsolver.build import frontiers
+from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
 
     from intsolver.lower import Low, Pool
 
+_SAMPLES = 256
+_HUGE = 1e8  # pairs by rule of thumb, from where on sampling is worth its time
 _CHEAP = 100_000  # pairs of a state and a value for which no better order is looked for
 # What a constraint of a kind leaves of the rows, by rule of thumb: sampling cost more than it won.
 _LEFT = {"eq": 0.08, "divides": 0.35, "le": 0.6, "lt": 0.6, "ne": 0.9, "any": 0.7, "different": 0.5}
@@ -40,6 +45,11 @@ def arrange(
     work = _work(pool, order, constraints, weights, domains)
     if work < _CHEAP:
         return order
+    sampled = _sampled(pool, names, constraints, domains) if work > _HUGE else None
+    if sampled is not None:
+        weights = [math.log(max(x, 1e-4)) for x in sampled]
+        order = _greedy(names, constraints, weights, domains)
+        work = _work(pool, order, constraints, weights, domains)
     degree = dict.fromkeys(names, 0)
     for c in constraints:
         for name in c.names:
@@ -109,3 +119,31 @@ def _work(
             held += min(values, math.log(signal.high - signal.low + 1))
         states = max(0.0, min(rows, states + size, held))
     return work
+
+
+def _sampled(
+    pool: Pool,
+    names: Sequence[str],
+    constraints: Sequence[Low],
+    domains: Mapping[str, NDArray[Any]],
+) -> list[float] | None:
+    if any(domains[name].dtype == object or not domains[name].size for name in names):
+        return None
+    generator = np.random.default_rng(0)
+    base: list[Any] = []
+    slots: dict[int, int] = {}
+    for name in names:
+        slots[id(pool.name(name))] = len(base)
+        base.append(domains[name][generator.integers(0, domains[name].size, _SAMPLES)])
+    compiler = Compiler(pool, slots)
+    left = []
+    for node in constraints:
+        if node.parameters or node.peak >= 1 << 62:  # one order whatever the parameters
+            left.append(_LEFT.get(node.kind, 0.8))
+            continue
+        env = Env(base)
+        verdict = compiler(node)(env)
+        if env.bad is not None:
+            verdict = verdict & ~env.bad
+        left.append(max(float(np.mean(verdict)), 0.5 / _SAMPLES))
+    return left
