@@ -216,7 +216,10 @@ def about() -> Record:
         "cudnn": torch.backends.cudnn.version(),
         "python": platform.python_version(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["python", *sys.argv]),
+        # Absolute paths are the machine's business, not the result's.
+        "command": " ".join(
+            ["python", *(Path(a).name if Path(a).is_absolute() else a for a in sys.argv)]
+        ),
         "commit": os.environ.get("COMMIT") or _first_line(["git", "rev-parse", "HEAD"]),
     }
 
