@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from workbench import lab, solve_cli
 from workbench.clumps import cli as clumps_cli
 from workbench.errors import WorkbenchError
+from workbench.statetracking import cli as states_cli
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (lab, solve_cli, clumps_cli):
+    for module in (lab, solve_cli, clumps_cli, states_cli):
         module.add_parser(commands)
     return parser
 

@@ -1,0 +1,133 @@
+"""Results in JSON with what they were measured on, written by the command that measured them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from workbench import datafiles
+from workbench.audit.atomic import whole_file
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PREFIX = "state_tracking"
+Run = dict[str, Any]
+
+
+def about(device: str, command: Sequence[str]) -> dict[str, Any]:
+    """Return hardware, versions, date, command and commit."""
+    cores = os.cpu_count()
+    found: dict[str, Any] = {"device": f"a CPU ({platform.machine()}, {cores} cores)"}
+    if torch.device(device).type == "cuda":
+        shown = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        found |= {"device": torch.cuda.get_device_name(device), "driver": _first_line(shown)}
+        found |= {"cuda": torch.version.cuda}
+    # Absolute paths are the machine's business, not the result's.
+    words = [Path(word).name if Path(word).is_absolute() else word for word in command]
+    return {
+        **found,
+        "accelerator": torch.device(device).type,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["workbench", *words]),
+        "commit": os.environ.get("COMMIT") or _first_line(["git", "rev-parse", "HEAD"]),
+    }
+
+
+def _first_line(command: list[str]) -> str:
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.splitlines()[0]
+
+
+def write(path: Path, where: dict[str, Any], runs: Sequence[Run]) -> None:
+    """Write a results file, a line a run, whole or not at all."""
+    rows = ",\n".join(json.dumps(run) for run in runs)
+    text = f'{{"about": {json.dumps(where, indent=1)},\n"runs": [\n{rows}\n]}}\n'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path, overwrite=True) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return a results file: about and runs.
+
+    Raises
+    ------
+    WorkbenchError
+        It is missing or no results file.
+    """
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WorkbenchError(f"{path}: no results of state tracking ({error})") from error
+    if not isinstance(content, dict) or not {"about", "runs"} <= set(content):
+        raise WorkbenchError(f"{path}: expected about and runs, as `workbench states train` writes")
+    return content
+
+
+def recorded() -> dict[str, Any]:
+    """Return the results that come with the project: those of a GPU before others, newest first.
+
+    Raises
+    ------
+    WorkbenchError
+        None came with this installation.
+    """
+    paths = sorted(datafiles.folder("results").glob(f"{PREFIX}*.json"))
+    found = [read(path) for path in paths]
+    if not found:
+        raise WorkbenchError(
+            f"no {PREFIX}*.json among the recorded results; `workbench states train --out "
+            f"{PREFIX}.json` measures here"
+        )
+    return max(found, key=lambda one: (one["about"]["accelerator"] == "cuda", one["about"]["date"]))
+
+
+def source(where: dict[str, Any]) -> str:
+    """Return where and when results come from, for a figure's title."""
+    return f"recorded on {where['device']}, {where['date'][:10]}"
+
+
+def shown(runs: Sequence[Run], task: str) -> list[Run]:
+    """Return one run a model: of several Transformers the one that is best on long words."""
+    best: dict[str, Run] = {}
+    for run in runs:
+        model = run["settings"]["model"]
+        if run["settings"]["task"] != task:
+            continue
+        if model not in best or run["summary"]["all"] > best[model]["summary"]["all"]:
+            best[model] = run
+    return list(best.values())
+
+
+def table(runs: Sequence[Run]) -> str:
+    """Return the runs as text, a line each: accuracy within, beyond and at the end of 4 times."""
+    head = f"{'run':38}{'parameters':>11}{'length':>7}{'within':>8}{'beyond':>8}{'last':>8}{'s':>7}"
+    lines = [head]
+    for run in runs:
+        settings, found = run["settings"], run["summary"]
+        lines.append(
+            f"{run['name']:38}{run['parameters']:11,}{settings['length']:7}"
+            f"{found['within']:8.4f}{found['beyond']:8.4f}{found['last']:8.4f}{run['seconds']:7.1f}"
+        )
+    return "\n".join(lines)
+
+
+def command_line() -> list[str]:
+    """Return the arguments that this process was started with."""
+    return sys.argv[1:]
