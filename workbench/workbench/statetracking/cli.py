@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,14 @@ def _run_train(args: argparse.Namespace) -> int:
     folder = args.folder or args.out.with_suffix("")
     where, began = record.about(device, record.command_line()), time.monotonic()
     done: list[dict[str, Any]] = []
+    failed = 0
     _say(f"{len(runs)} runs on {where['device']}, {args.jobs} at a time; checkpoints in {folder}")
     try:
-        for result in study.train_all(runs, folder, device, args.jobs):
+        for settings, result in study.train_all(runs, folder, device, args.jobs):
+            if isinstance(result, Exception):
+                failed += 1
+                _say(f"{settings.name} failed:\n{''.join(traceback.format_exception(result))}")
+                continue
             done.append(result)
             record.write(args.out, where, study.in_order(done, runs))
             _say(record.table([result]).splitlines()[1])
@@ -79,7 +85,7 @@ def _run_train(args: argparse.Namespace) -> int:
         )
         return 1
     _say(f"\n{record.table(study.in_order(done, runs))}\n{time.monotonic() - began:.0f} s")
-    return 0
+    return 1 if failed else 0
 
 
 def _planned(args: argparse.Namespace) -> tuple[list[Any], str]:

@@ -77,9 +77,8 @@ class Settings:
     @property
     def name(self) -> str:
         """What the run is called in files and legends."""
-        if self.model != "transformer":
-            return f"{self.task}-{self.model}"
-        return f"{self.task}-transformer-{self.positions}-{self.learning_rate:g}"
+        order = f"-{self.positions}" if self.model == "transformer" else ""
+        return f"{self.task}-{self.model}{order}-{self.learning_rate:g}"
 
     @property
     def longest(self) -> int:

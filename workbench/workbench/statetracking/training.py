@@ -6,6 +6,7 @@ not been: same words, same weights (on a CPU to the last bit).
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from workbench.statetracking.models import build, parameters
 from workbench.statetracking.tasks import find_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from torch import Tensor
@@ -107,6 +108,10 @@ class Training:
 
         With a `path` the run is saved there now and then and at the end, whatever ends it.
         """
+        with _one_thread(self.device):
+            return self._advance(watch, path)
+
+    def _advance(self, watch: Watch | None, path: Path | None) -> bool:
         self.model.train()
         saved = time.monotonic()
         try:
@@ -118,7 +123,8 @@ class Training:
                     self.save(path)
                     saved = time.monotonic()
         finally:
-            if path is not None and self.step % REPORT == 0:  # else broken off within a row
+            whole = not self.curve or self.step == self.curve[-1]["step"]
+            if path is not None and whole:  # else broken off between two rows, or in an update
                 self.save(path)
         return True
 
@@ -177,6 +183,10 @@ class Training:
         No model sees the future, so the value at letter t is that on words of t letters.
         """
         length = self.settings.longest if length is None else length
+        with _one_thread(self.device):
+            return self._accuracy(number, length)
+
+    def _accuracy(self, number: int, length: int) -> list[float]:
         self.model.eval()
         right = torch.zeros(length, device=self.device)
         for part in range(0, number, self.settings.batch):
@@ -185,6 +195,21 @@ class Training:
             right += (self._scores(letters).argmax(-1) == states).sum(0)
         self.model.train()
         return [round(value, 5) for value in (right / number).tolist()]
+
+
+@contextlib.contextmanager
+def _one_thread(device: torch.device) -> Iterator[None]:
+    """Compute on one core, if on a CPU: steps are so small that threads wait for each other.
+
+    On two cores that others used as well, two threads took ten times as long as one.
+    """
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def summary(accuracy: list[float], length: int) -> dict[str, float]:
