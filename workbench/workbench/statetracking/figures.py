@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
+from workbench.errors import WorkbenchError
 from workbench.statetracking import record
+from workbench.statetracking.settings import Settings
 from workbench.statetracking.tasks import TASKS, find_task
 
 if TYPE_CHECKING:
@@ -14,34 +16,33 @@ if TYPE_CHECKING:
 
 NAMES = {"lstm": "LSTM", "slstm": "sLSTM", "transformer": "Transformer"}
 COLOURS = {"lstm": "#0072b2", "slstm": "#009e73", "transformer": "#d55e00"}
-_WORDS = "accuracy on words of this many letters"
 
 
-def empty(kind: str, task: str, models: Sequence[str], length: int) -> go.Figure:
-    """Return the figure of a kind, "curve" or "length", with a line without points for each model.
+def empty(kind: str, runs: Sequence[Settings]) -> go.Figure:
+    """Return a figure of these runs of one task, "curve" or "length", its lines without points.
 
-    `length` is that of training words: dotted in the figure of lengths.
+    In the figure of lengths the longest word of training is dotted.
     """
-    found = find_task(task)
+    length = runs[0].length
     figure = go.Figure()
-    for model in models:
-        figure.add_scatter(
-            name=NAMES[model], x=[], y=[], mode="lines", line={"color": COLOURS[model], "width": 2}
-        )
+    for run in runs:
+        line = {"color": COLOURS[run.model], "width": 2}
+        figure.add_scatter(name=NAMES[run.model], x=[], y=[], mode="lines", line=line)
     figure.update_layout(
-        margin={"l": 60, "r": 20, "t": 60, "b": 50},
-        height=380,
+        margin={"l": 60, "r": 20, "t": 60, "b": 80},
+        height=400,
         template="plotly_white",
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1.0, "xanchor": "right"},
+        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0.5, "xanchor": "center"},
+        showlegend=True,
         yaxis={"range": [-0.02, 1.04], "tickformat": ".0%"},
     )
-    _chance(figure, found.chance)
+    _chance(figure, find_task(runs[0].task).chance)
     if kind == "curve":
-        figure.update_xaxes(title="step")
-        figure.update_yaxes(title="accuracy in training")
+        figure.update_xaxes(title="step", range=[0, runs[0].steps])
+        figure.update_yaxes(title="accuracy")
         return figure
-    figure.update_xaxes(title="letters in the word", range=[0, 4 * length + 1])
-    figure.update_yaxes(title=_WORDS)
+    figure.update_xaxes(title="letters in the word", range=[0, runs[0].longest + 1])
+    figure.update_yaxes(title="accuracy at its last letter")
     figure.add_vline(
         length, line={"dash": "dot", "color": "#666"},
         annotation={"text": f"longest in training: {length}", "yanchor": "bottom", "y": 0.02},
@@ -62,11 +63,16 @@ def length_figure(results: dict[str, Any], task: str) -> go.Figure:
     """Return accuracy against length as recorded, of each model's best run on a task.
 
     The title says where and when: these lines were not measured here.
+
+    Raises
+    ------
+    WorkbenchError
+        The results hold no run of this task.
     """
     runs = record.shown(results["runs"], task)
-    models = [run["settings"]["model"] for run in runs]
-    length = runs[0]["settings"]["length"] if runs else 1
-    figure = empty("length", task, models, length)
+    if not runs:
+        raise WorkbenchError(f"these results hold no run of {task}; train it, or choose another")
+    figure = empty("length", [Settings(**run["settings"]) for run in runs])
     for line, run in zip(figure.data, runs, strict=True):
         line.update(x=list(range(1, len(run["accuracy"]) + 1)), y=run["accuracy"])
         line.line.dash = "dash"

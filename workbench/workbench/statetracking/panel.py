@@ -14,6 +14,7 @@ from workbench.statetracking import figures, session, study
 from workbench.statetracking.settings import MODELS
 from workbench.statetracking.tasks import TASKS
 
+_WIDTH = 410  # pixel: two of them beside each other in a notebook's column
 _REDRAW_SECONDS = 0.4  # a browser takes about 0.1 s for both figures
 
 
@@ -62,16 +63,14 @@ class TrainingPanel(w.VBox):  # type: ignore[misc]
         runs = study.compared(
             self.task.value, full=self.device != "cpu", models=MODELS, steps=self.given_steps
         )
-        length = runs[0].length
         self.session = session.Session(runs, self.folder, self.device, self._changed)
         self.curve, self.length = (
-            go.FigureWidget(figures.empty(kind, self.task.value, MODELS, length))
-            for kind in ("curve", "length")
+            go.FigureWidget(figures.empty(kind, runs)) for kind in ("curve", "length")
         )
         where = torch.cuda.get_device_name() if self.device != "cpu" else "this CPU"
         for figure, title in ((self.curve, "training"), (self.length, "longer words")):
             text = f"{title}<br><sup>measured here, on {where}</sup>"
-            figure.update_layout(title={"text": text}, width=560)
+            figure.update_layout(title={"text": text}, width=_WIDTH)
         self.figures.children = (self.curve, self.length)
         self._changed()
 
