@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from workbench import lab, solve_cli
+from workbench.bench import cli as bench_cli
 from workbench.clumps import cli as clumps_cli
 from workbench.errors import WorkbenchError
 from workbench.statetracking import cli as states_cli
@@ -35,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (lab, solve_cli, clumps_cli, states_cli):
+    for module in (lab, solve_cli, bench_cli, clumps_cli, states_cli):
         module.add_parser(commands)
     return parser
 
