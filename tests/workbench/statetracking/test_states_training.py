@@ -58,8 +58,10 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_weights(model: str, tmp_p
     rows = [[{key: row[key] for key in shared} for row in one.curve] for one in (whole, run)]
     assert rows[0] == rows[1]
     assert Training.resumed(path, settings).done
-    kept = checkpoint.weights(path)
-    assert all(torch.equal(kept[name], run.model.state_dict()[name]) for name in kept)
+    kept, about = checkpoint.load(path)
+    assert about["settings"] == settings.to_dict()
+    for name, value in run.model.state_dict().items():
+        assert torch.equal(kept[f"model.{name}"], value), name
 
 
 def test_an_error_between_rows_leaves_the_last_whole_row(tmp_path: Path) -> None:

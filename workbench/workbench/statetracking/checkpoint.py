@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -74,13 +73,3 @@ def restore(tensors: dict[str, Tensor], model: nn.Module, optimizer: Optimizer) 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def weights(path: Path) -> dict[str, Tensor]:
-    """Return the weights alone of the checkpoint at `path`."""
-    return _part(load(path)[0], "model.")
-
-
-def to_device(tensor: Any, device: torch.device) -> Tensor:
-    """Return a NumPy array as a tensor on the device."""
-    return torch.from_numpy(tensor).to(device, non_blocking=True)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _TRAIN, _TEST = 0, 1  # words of training and of evaluation come from different keys
 REPORT = 25  # steps from row to row of a curve, and between two chances to cancel
-SAVE_SECONDS = 10.0
+SAVE_SECONDS = 5.0
 TEST_WORDS = 2048
 
 
@@ -106,27 +106,24 @@ class Training:
     def advance(self, watch: Watch | None = None, path: Path | None = None) -> bool:
         """Train to the end, or until `watch` says no; return whether the end was reached.
 
-        With a `path` the run is saved there now and then and at the end, whatever ends it.
+        With a `path` the run is saved there every few seconds and at the end; after an error or
+        Ctrl+C it goes on from there.
         """
         with _one_thread(self.device):
             return self._advance(watch, path)
 
     def _advance(self, watch: Watch | None, path: Path | None) -> bool:
         self.model.train()
-        saved = time.monotonic()
-        try:
-            while not self.done:
-                row = self._advance_to_next_row()
-                if watch is not None and not watch(row):
-                    return self.done
-                if path is not None and time.monotonic() - saved > SAVE_SECONDS:
-                    self.save(path)
-                    saved = time.monotonic()
-        finally:
-            whole = not self.curve or self.step == self.curve[-1]["step"]
-            if path is not None and whole:  # else broken off between two rows, or in an update
+        saved, going = time.monotonic(), True
+        while going and not self.done:
+            row = self._advance_to_next_row()
+            going = watch is None or watch(row)
+            if path is not None and going and time.monotonic() - saved > SAVE_SECONDS:
                 self.save(path)
-        return True
+                saved = time.monotonic()
+        if path is not None:  # not after an error: it may have come in the midst of an update
+            self.save(path)
+        return self.done
 
     def _advance_to_next_row(self) -> dict[str, float]:
         began = time.monotonic()
@@ -171,10 +168,7 @@ class Training:
 
     def _words(self, number: int, length: int, *key: int) -> tuple[Tensor, Tensor]:
         letters, states = self.task.words(number, length, *key)
-        return (
-            checkpoint.to_device(letters, self.device),
-            checkpoint.to_device(states, self.device),
-        )
+        return torch.from_numpy(letters).to(self.device), torch.from_numpy(states).to(self.device)
 
     @torch.no_grad()
     def accuracy(self, number: int = TEST_WORDS, length: int | None = None) -> list[float]:
