@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -22,17 +22,12 @@ if TYPE_CHECKING:
 cluster = pytest.importorskip("rnnkernels.cuda.cluster", reason="needs cuda-core")
 triton = pytest.importorskip("triton", reason="brings the tool that reads cubins")
 
-from rnnkernels.cuda.cluster_plan import (  # noqa: E402 - after the checks that it can be imported
-    _equal_registers,
-    backward_plan,
-    forward_plan,
-)
+from rnnkernels.cuda.backend import unplanned  # noqa: E402 - after the checks that it can be imported
 from rnnkernels.cuda.compile import architecture, cubin  # noqa: E402
-from rnnkernels.cuda.launch import Gpu  # noqa: E402
+from rnnkernels.gpus import Gpu, find_gpu  # noqa: E402
+from rnnkernels.plan import Call, layout_of, ranked  # noqa: E402
 
-A100 = Gpu((8, 0), 108, 166_912)
-H200 = Gpu((9, 0), 132, 232_448)
-B200 = Gpu((10, 0), 148, 232_448)
+A100, H200, B200 = (find_gpu(name) for name in ("A100", "H200", "B200"))
 GPUS = {"sm_80": A100, "sm_90a": H200, "sm_100a": B200}
 BF16, F16, F32 = torch.bfloat16, torch.float16, torch.float32
 
@@ -52,11 +47,20 @@ def problem(
     return Problem(kernel_cell, *shape, dtype, device, needs_grad=True, tf32=tf32)
 
 
+def planned(
+    p: Problem, gpu: Gpu, strategy: str, *, backward: bool = False, dstates: bool = True
+) -> Any:
+    """What is launched of a strategy, None if nothing fits."""
+    call = Call.of(p, gpu, backward=backward, dstates=dstates)
+    found = ranked(call, strategy, top=1)
+    return layout_of(call, found[0][1]) if found else None
+
+
 def sources(p: Problem, gpu: Gpu) -> Iterator[str]:
     """The forward kernel, and the backward one without and with gradients of all states."""
-    yield cluster.forward_source(p, forward_plan(p, gpu))
+    yield cluster.forward_source(p, planned(p, gpu, "cluster"))
     for dstates in (False, True):
-        plan = backward_plan(p, gpu, dstates=dstates)
+        plan = planned(p, gpu, "cluster", backward=True, dstates=dstates)
         yield cluster.backward_source(p, plan, dstates=dstates)
 
 
@@ -126,7 +130,7 @@ def test_large_batches_compile_without_spilling(
 
 def test_tf32_is_another_kernel() -> None:
     exact, tf32 = (problem("lstm", 64, F32, tf32=tf32) for tf32 in (False, True))
-    plan = forward_plan(exact, H200)
+    plan = planned(exact, H200, "cluster")
     assert cluster.forward_source(exact, plan) != cluster.forward_source(tf32, plan)
 
 
@@ -139,36 +143,34 @@ def test_every_plan_fits_and_never_waits_for_registers(
     for head_dim in (*range(1, 130, 7), 192, 256, 384, 500, 512, 768, 1024):
         for batch in (1, 16, 300):
             p = problem(cell, head_dim, dtype, batch=batch, heads=3)
-            for plan in (forward_plan(p, gpu), backward_plan(p, gpu, dstates=True)):
+            for backward in (False, True):
+                plan = planned(p, gpu, "cluster", backward=backward)
                 if plan is None:
                     continue
                 warps = plan.warps + plan.copiers
-                assert plan.shared <= gpu.shared
+                assert plan.shared <= gpu.shared_memory
                 assert warps <= 32
                 assert plan.cluster <= gpu.max_cluster
                 assert plan.tile * plan.clusters(p) >= 3 * batch
                 if plan.registers:
                     moved = plan.warps * plan.registers + plan.copiers * plan.copy_registers
-                    assert moved <= warps * _equal_registers(warps)
+                    equal = 65536 // (128 * -(-warps // 4)) // 8 * 8  # that a launch starts with
+                    assert moved <= warps * equal
                     assert plan.copy_registers >= 24  # the least that setmaxnreg takes
 
 
 def test_what_is_supported() -> None:
-    for head_dim in (1, 64, 100, 128, 256, 500, 512, 768):
-        assert cluster.unsupported(problem("lstm", head_dim), H200) is None
-    assert cluster.unsupported(problem("lstm", 64), A100) is None
-    assert re.search(r"head_dim 2560 with 4 gates.*16 blocks", reason(2560, H200))
-    assert "1 blocks" in reason(256, A100)
-
-
-def reason(head_dim: int, gpu: Gpu) -> str:
-    found = cluster.unsupported(problem("lstm", head_dim), gpu)
+    for head_dim in (1, 64, 100, 128, 256, 500, 512, 768, 2560):
+        assert unplanned(problem("lstm", head_dim), H200) is None
+    assert unplanned(problem("lstm", 64), A100) is None
+    found = unplanned(problem("lstm", 2561), H200)
     assert found is not None
-    return found
+    assert re.search(r"head_dim 2561 with 4 gates.*16 blocks.*multiple of 8.*alternating", found)
+    assert "1 blocks" in str(unplanned(problem("lstm", 257), A100))
 
 
 def test_source_names_the_cell_and_architecture_decides_the_instructions() -> None:
     p = problem("gru", 64)
-    source = cluster.forward_source(p, forward_plan(p, H200))
+    source = cluster.forward_source(p, planned(p, H200, "cluster"))
     assert "gates r u n" in source
     assert architecture(H200.capability) == "sm_90a"

@@ -9,18 +9,17 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from test_cuda_cluster import A100, BF16, F16, F32, GPUS, H200, problem, usage
+from test_cuda_cluster import A100, BF16, F16, F32, GPUS, H200, planned, problem, usage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
-    from rnnkernels.cuda.launch import Gpu
+    from rnnkernels.gpus import Gpu
 
 grid = pytest.importorskip("rnnkernels.cuda.grid", reason="needs cuda-core")
 
 from rnnkernels.cuda.compile import cubin  # noqa: E402 - after the check that it can be imported
-from rnnkernels.cuda.grid_plan import best_plan  # noqa: E402
 
 # Every cell, dtype and architecture; R all in registers, in shared memory too, and read again.
 COMPILED = [
@@ -46,8 +45,7 @@ def test_compiles_without_spilling(  # noqa: PLR0917 - a row of the table
 ) -> None:
     p = problem(cell, head_dim, dtype, batch=batch)
     for backward, dstates in ((False, False), (True, False), (True, True)):
-        plan = best_plan(p, GPUS[arch], backward=backward)
-        assert plan is not None
+        plan = planned(p, GPUS[arch], "grid", backward=backward)
         source = grid.source(p, plan, backward=backward, dstates=dstates)
         used = usage(cubin(source, arch), tmp_path)
         assert used["STACK"] == used["LOCAL"] == 0, used
@@ -64,11 +62,10 @@ def test_every_plan_is_resident_and_covers_the_problem(
         for batch, heads in ((1, 1), (16, 3), (300, 1)):
             p = problem(cell, head_dim, dtype, batch=batch, heads=heads)
             for backward in (False, True):
-                plan = best_plan(p, gpu, backward=backward)
-                assert plan is not None
+                plan = planned(p, gpu, "grid", backward=backward)
                 assert plan.grid(p).cooperative
-                assert plan.grid(p).blocks <= gpu.sms
-                assert plan.shared <= gpu.shared
+                assert plan.grid(p).blocks <= gpu.multiprocessors
+                assert plan.shared <= gpu.shared_memory
                 assert plan.blocks * plan.units >= head_dim
                 assert plan.tile * plan.jobs(p) >= batch * heads
 
@@ -76,6 +73,9 @@ def test_every_plan_is_resident_and_covers_the_problem(
 def test_what_is_supported() -> None:
     for gpu in (A100, H200):
         for dtype in (BF16, F16, F32):
-            assert grid.unsupported(problem("lstm", 2560, dtype), gpu) is None
-    found = grid.unsupported(problem("lstm", 1001), H200)
+            for backward in (False, True):
+                p = problem("lstm", 2560, dtype)
+                assert planned(p, gpu, "grid", backward=backward) is not None
+    assert planned(problem("lstm", 1001), H200, "grid") is None
+    found = grid.missing(problem("lstm", 1001), H200)
     assert re.search(r"head_dim 1001 in torch.bfloat16.*multiple of 8", found)

@@ -1,17 +1,18 @@
-"""The CUDA backend: which strategy runs a problem. To add a strategy: its module in `STRATEGIES`.
+"""The CUDA backend: `rnnkernels.plan` chooses strategy and launch of a call, one of these runs it.
 
-A strategy has the functions of `Strategy`; the first one without an objection runs.
+To add a strategy: a module with the functions of `Strategy`, and what `space.LAYOUTS` wants of it.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 
 from rnnkernels.cuda import cluster, grid
-from rnnkernels.cuda.launch import Gpu, gpu
+from rnnkernels.gpus import Gpu
+from rnnkernels.plan import Call, Choice, choose
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,12 +25,16 @@ name = "cuda"
 class Strategy(Protocol):
     """What a strategy module offers; tensors as in `registry.Backend`."""
 
-    def unsupported(self, problem: Problem, device: Gpu) -> str | None:
-        """Return why it cannot run the problem on this GPU, or None if it can."""
+    def missing(self, problem: Problem, device: Gpu) -> str:
+        """Return why no launch of it runs the problem on this GPU, where there is none."""
         ...
 
     def keeps_carried(self, problem: Problem) -> bool:
         """Whether forward keeps the states but h, (S - 1, B, T, N, D) float32, for backward."""
+        ...
+
+    def source(self, problem: Problem, plan: Any, *, backward: bool, dstates: bool = False) -> str:
+        """Return the translation unit of the forward or the backward kernel of a plan."""
         ...
 
     def forward(  # noqa: PLR0917 - one order for every strategy
@@ -40,6 +45,7 @@ class Strategy(Protocol):
         b: Tensor,
         initial: Tensor | None,
         lengths: Tensor | None,
+        plan: Any,
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """Return states, last and what backward wants kept."""
         ...
@@ -56,13 +62,16 @@ class Strategy(Protocol):
         saved: tuple[Tensor, ...],
         dstates: Tensor | None,
         dlast: Tensor | None,
+        plan: Any,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Return dwx, dr, db and dinitial (None without an initial state)."""
         ...
 
 
-# Best first: a cluster exchanges h in a third of the time that the whole GPU takes.
-STRATEGIES: tuple[Strategy, ...] = (cast("Strategy", cluster), cast("Strategy", grid))
+STRATEGIES: dict[str, Strategy] = {
+    "cluster": cast("Strategy", cluster),
+    "grid": cast("Strategy", grid),
+}
 
 
 def missing() -> str | None:
@@ -79,30 +88,33 @@ def unsupported(problem: Problem) -> str | None:
     if problem.dtype not in cluster.STORE:
         known = ", ".join(str(dtype) for dtype in cluster.STORE)
         return f"dtype {problem.dtype}: expected one of {known}; the reference runs any"
-    device = gpu(problem.device)
-    if device.capability < (8, 0):
-        major, minor = device.capability
+    major, minor = torch.cuda.get_device_capability(problem.device)
+    if major < 8:
         return f'{problem.device} is sm_{major}{minor}: needs sm_80; use backend="alternating"'
-    reasons = [strategy.unsupported(problem, device) for strategy in STRATEGIES]
-    if None in reasons:
+    device = Gpu.current(problem.device)
+    return unplanned(problem, device)
+
+
+def unplanned(problem: Problem, device: Gpu) -> str | None:
+    """Return why no launch runs this problem on a GPU, in both directions, or None."""
+    calls = (Call.of(problem, device, backward=backward) for backward in (False, True))
+    if all(choose(call) is not None for call in calls):
         return None
-    return f'{"; ".join(str(reason) for reason in reasons)}; use backend="alternating"'
+    reasons = [strategy.missing(problem, device) for strategy in STRATEGIES.values()]
+    return f'{"; ".join(reasons)}; use backend="alternating"'
 
 
 @lru_cache(maxsize=4096)
-def strategy_of(problem: Problem) -> Strategy:
-    """Return the strategy that runs a supported problem."""
-    device = gpu(problem.device)
-    return next(s for s in STRATEGIES if s.unsupported(problem, device) is None)
+def _call(problem: Problem, *, backward: bool, dstates: bool) -> Call:
+    gpu = Gpu.current(problem.device)
+    return Call.of(problem, gpu, backward=backward, dstates=dstates)
 
 
-def saved_like(problem: Problem) -> list[tuple[tuple[int, ...], torch.dtype]]:
-    """Return what forward keeps: c, n, m of every step in float32, for 16-bit storage."""
-    if not strategy_of(problem).keeps_carried(problem):
-        return []
-    states = len(problem.cell.states)
-    shape = (states - 1, problem.batch, problem.steps, problem.heads, problem.head_dim)
-    return [(shape, torch.float32)]
+def choice_of(problem: Problem, *, backward: bool = False, dstates: bool = True) -> Choice:
+    """Return what runs a supported problem, forward or backward."""
+    found = choose(_call(problem, backward=backward, dstates=dstates))
+    assert found is not None  # unsupported() came first
+    return found
 
 
 def forward(  # noqa: PLR0917 - as registry.Backend
@@ -114,7 +126,9 @@ def forward(  # noqa: PLR0917 - as registry.Backend
     lengths: Tensor | None,
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
     """Return states, last and what is kept; shapes as in `registry.Backend`."""
-    return strategy_of(problem).forward(problem, wx, r, b, initial, lengths)
+    choice = choice_of(problem)
+    run = STRATEGIES[choice.config.strategy].forward
+    return run(problem, wx, r, b, initial, lengths, choice.layout)
 
 
 def backward(  # noqa: PLR0917 - as registry.Backend
@@ -131,5 +145,6 @@ def backward(  # noqa: PLR0917 - as registry.Backend
     dlast: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Return dwx, dr, db and dinitial."""
-    run = strategy_of(problem).backward
-    return run(problem, wx, r, b, initial, lengths, states, saved, dstates, dlast)
+    choice = choice_of(problem, backward=True, dstates=dstates is not None)
+    run = STRATEGIES[choice.config.strategy].backward
+    return run(problem, wx, r, b, initial, lengths, states, saved, dstates, dlast, choice.layout)

@@ -1,6 +1,7 @@
 """The cluster strategy: a cluster of thread blocks (or one block) per head and tile of batch rows.
 
-cluster_plan.py chooses the launch; the kernels are in cluster_forward.cu and cluster_backward.cu.
+cluster_plan.py says what a launch is made of; the kernels are in cluster_forward.cu and
+cluster_backward.cu.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rnnkernels.cuda.cluster_plan import Plan, backward_plan, chunk, forward_plan, product_type
 from rnnkernels.cuda.compile import architecture, cubin, program
-from rnnkernels.cuda.launch import Gpu, Launch, aligned, gpu
+from rnnkernels.cuda.launch import Launch, aligned
+from rnnkernels.cuda.sizes import chunk, product_type
 from rnnkernels.emit import cuda_source
+from rnnkernels.gpus import Gpu
 from rnnkernels.gradients import bias_gradient, recurrent_gradient, recurrent_products
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from rnnkernels.cuda.cluster_plan import Plan
     from rnnkernels.problem import Problem
 
 STORE = {torch.bfloat16: "bf16", torch.float16: "f16", torch.float32: "float"}
@@ -61,20 +64,28 @@ def _constants(problem: Problem, plan: Plan) -> dict[str, int | bool | str]:
     }
 
 
-def unsupported(problem: Problem, device: Gpu) -> str | None:
-    """Return why this strategy cannot run a problem, or None if it can."""
-    if forward_plan(problem, device) and backward_plan(problem, device, dstates=True):
-        return None
+def source(problem: Problem, plan: Plan, *, backward: bool, dstates: bool = False) -> str:
+    """Return the translation unit of the forward or the backward kernel."""
+    return (
+        backward_source(problem, plan, dstates=dstates)
+        if backward
+        else forward_source(problem, plan)
+    )
+
+
+def missing(problem: Problem, device: Gpu) -> str:
+    """Return why no launch of this strategy runs a problem for which there is none."""
+    largest = device.max_cluster if device.capability[0] in {9, 10} else 1
     return (
         f"R of head_dim {problem.head_dim} with {len(problem.cell.gates)} gates in {problem.dtype} "
-        f"does not fit into a cluster of {device.max_cluster} blocks"
+        f"does not fit into a cluster of {largest} blocks"
     )
 
 
 @lru_cache(maxsize=4096)
 def forward_launch(problem: Problem, plan: Plan, device: int) -> Launch:
     """Return the forward kernel, compiled and loaded."""
-    code = cubin(forward_source(problem, plan), architecture(gpu(device).capability))
+    code = cubin(forward_source(problem, plan), architecture(Gpu.current(device).capability))
     return Launch(code, "cluster_forward", plan.grid(problem), device)
 
 
@@ -82,7 +93,8 @@ def forward_launch(problem: Problem, plan: Plan, device: int) -> Launch:
 def backward_launch(problem: Problem, plan: Plan, device: int, *, dstates: bool) -> Launch:
     """Return the backward kernel, compiled and loaded."""
     code = cubin(
-        backward_source(problem, plan, dstates=dstates), architecture(gpu(device).capability)
+        backward_source(problem, plan, dstates=dstates),
+        architecture(Gpu.current(device).capability),
     )
     return Launch(code, "cluster_backward", plan.grid(problem), device)
 
@@ -99,7 +111,7 @@ def forward(  # noqa: PLR0917 - as registry.Backend
     b: Tensor,
     initial: Tensor | None,
     lengths: Tensor | None,
-    plan: Plan | None = None,
+    plan: Plan,
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
     """Run the forward kernel; shapes as in `registry.Backend`."""
     B, T, _, N, D = wx.shape
@@ -108,8 +120,6 @@ def forward(  # noqa: PLR0917 - as registry.Backend
     carried = None
     if keeps_carried(problem):
         carried = wx.new_empty((S - 1, B, T, N, D), dtype=torch.float32)
-    plan = plan or forward_plan(problem, gpu(wx.device))
-    assert plan is not None  # unsupported() came first
     run = forward_launch(problem, plan, wx.get_device())
     tensors = [aligned(tensor) for tensor in (wx, r, b, initial)]
     run(*tensors, lengths, states, last, carried, B, T, N)
@@ -127,7 +137,7 @@ def backward(  # noqa: PLR0917 - as registry.Backend
     saved: tuple[Tensor, ...],
     dstates: Tensor | None,
     dlast: Tensor | None,
-    plan: Plan | None = None,
+    plan: Plan,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Run the products before, the backward kernel and the products after."""
     cell, hidden = problem.cell, states[0]
@@ -138,8 +148,6 @@ def backward(  # noqa: PLR0917 - as registry.Backend
     dinitial = None if initial is None else torch.empty_like(initial)
     carried = saved[0] if saved else states[1:] if len(cell.states) > 1 else None
     given = dstates is not None
-    plan = plan or backward_plan(problem, gpu(wx.device), dstates=given)
-    assert plan is not None  # unsupported() came first
     run = backward_launch(problem, plan, wx.get_device(), dstates=given)
     sums = None
     if plan.cluster == 1:  # the kernel adds up db, in parts of 8 batch rows

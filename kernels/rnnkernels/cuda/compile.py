@@ -8,22 +8,21 @@ processes may share the folder; an entry whose digest is wrong is compiled again
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cuda.bindings import nvrtc
 from cuda.core import Program, ProgramOptions
 
+from rnnkernels.disk import cache_folder, write_atomically
 from rnnkernels.errors import CompileError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 _DIGEST = 32  # bytes of a sha256
 # Families whose own instructions are wanted; the suffix ties a cubin to that one family.
@@ -33,14 +32,6 @@ _FAMILIES = {(9, 0): "sm_90a", (10, 0): "sm_100a"}
 def architecture(capability: tuple[int, int]) -> str:
     """Return NVRTC's name of a GPU's architecture, (9, 0) -> sm_90a."""
     return _FAMILIES.get(capability, f"sm_{capability[0]}{capability[1]}")
-
-
-def cache_folder() -> Path:
-    """Return where cubins are kept: $RNNKERNELS_CACHE, or rnnkernels in the user's cache folder."""
-    if own := os.environ.get("RNNKERNELS_CACHE"):
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "rnnkernels"
 
 
 @lru_cache(maxsize=64)
@@ -101,15 +92,7 @@ def _read(entry: Path) -> bytes | None:
 def _write(entry: Path, body: bytes) -> None:
     """Keep a cubin; a folder that cannot be written to only costs the next process its time."""
     with suppress(OSError):
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=entry.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as part:
-                part.write(hashlib.sha256(body).digest() + body)
-            Path(name).replace(entry)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_atomically(entry, hashlib.sha256(body).digest() + body)
 
 
 def _compile(source: str, arch: str, options: tuple[str, ...]) -> bytes:

@@ -1,7 +1,8 @@
 """The grid strategy: all blocks of the GPU share a head, and meet through the L2 cache.
 
-For what does not fit a cluster, and for GPUs without clusters. grid_plan.py chooses the launch; the
-kernels are in grid_forward.cu and grid_backward.cu, what they share in grid_common.cuh.
+For what does not fit a cluster, and for GPUs without clusters. grid_plan.py says what a launch is
+made of; the kernels are in grid_forward.cu and grid_backward.cu, what they share in
+grid_common.cuh.
 """
 
 from __future__ import annotations
@@ -12,34 +13,33 @@ from typing import TYPE_CHECKING
 import torch
 
 from rnnkernels.cuda.cluster import STORE, keeps_carried
-from rnnkernels.cuda.cluster_plan import product_type
 from rnnkernels.cuda.compile import architecture, cubin, program
-from rnnkernels.cuda.grid_plan import Plan, best_plan
-from rnnkernels.cuda.launch import Gpu, Launch, aligned, gpu
+from rnnkernels.cuda.launch import Launch, aligned
+from rnnkernels.cuda.sizes import product_type
 from rnnkernels.emit import cuda_source
+from rnnkernels.gpus import Gpu
 from rnnkernels.gradients import recurrent_gradient, recurrent_products
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from rnnkernels.cuda.grid_plan import Plan
     from rnnkernels.problem import Problem
 
-__all__ = ["backward", "forward", "keeps_carried", "unsupported"]
+__all__ = ["backward", "forward", "keeps_carried", "missing", "source"]
 
 
-def unsupported(problem: Problem, device: Gpu) -> str | None:
-    """Return why this strategy cannot run a problem, or None if it can."""
+def missing(problem: Problem, device: Gpu) -> str:
+    """Return why no launch of this strategy runs a problem for which there is none."""
     if problem.head_dim * problem.dtype.itemsize % 16:
         step = 16 // problem.dtype.itemsize
         return (
             f"head_dim {problem.head_dim} in {problem.dtype} over the whole GPU: expected a "
             f"multiple of {step}"
         )
-    if all(best_plan(problem, device, backward=backward) for backward in (False, True)):
-        return None
     return (
         f"head_dim {problem.head_dim} with {len(problem.cell.gates)} gates is too large for "
-        f"{device.sms} multiprocessors"
+        f"{device.multiprocessors} multiprocessors"
     )
 
 
@@ -74,7 +74,7 @@ def launch(
 ) -> Launch:
     """Return a kernel, compiled and loaded."""
     text = source(problem, plan, backward=backward, dstates=dstates)
-    code = cubin(text, architecture(gpu(device).capability))
+    code = cubin(text, architecture(Gpu.current(device).capability))
     name = "grid_backward" if backward else "grid_forward"
     return Launch(code, name, plan.grid(problem), device)
 
@@ -93,7 +93,7 @@ def forward(  # noqa: PLR0917 - as registry.Backend
     b: Tensor,
     initial: Tensor | None,
     lengths: Tensor | None,
-    plan: Plan | None = None,
+    plan: Plan,
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
     """Run the forward kernel; shapes as in `registry.Backend`."""
     B, T, _, N, D = wx.shape
@@ -103,8 +103,6 @@ def forward(  # noqa: PLR0917 - as registry.Backend
     carried = None
     if keeps_carried(problem):
         carried = wx.new_empty((S - 1, B, T, N, D), dtype=torch.float32)
-    plan = plan or best_plan(problem, gpu(wx.device), backward=False)
-    assert plan is not None  # unsupported() came first
     run = launch(problem, plan, wx.get_device(), backward=False)
     tensors = [aligned(tensor) for tensor in (wx, r, b, initial)]
     for first in range(0, plan.jobs(problem), plan.groups):
@@ -123,7 +121,7 @@ def backward(  # noqa: PLR0917 - as registry.Backend
     saved: tuple[Tensor, ...],
     dstates: Tensor | None,
     dlast: Tensor | None,
-    plan: Plan | None = None,
+    plan: Plan,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Run the products before, the backward kernel and the products after."""
     cell, hidden = problem.cell, states[0]
@@ -137,8 +135,6 @@ def backward(  # noqa: PLR0917 - as registry.Backend
     db = wx.new_empty((B, *b.shape), dtype=torch.float32)
     carried = saved[0] if saved else states[1:] if len(cell.states) > 1 else None
     given = dstates is not None
-    plan = plan or best_plan(problem, gpu(wx.device), backward=True)
-    assert plan is not None  # unsupported() came first
     run = launch(problem, plan, wx.get_device(), backward=True, dstates=given)
     products = recurrent_products(hidden, first, r, dtype=product_type(problem))
     turned = r.permute(1, 3, 0, 2).contiguous()  # (N, D_in, G, D_out)

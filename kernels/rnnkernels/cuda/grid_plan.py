@@ -1,29 +1,44 @@
-"""Which launch the grid strategy makes of a problem: everything it chooses is a `Plan`.
+"""What a launch of the grid strategy is made of: its knobs, and what follows from them.
 
 The byte counts are those of the constants in grid_common.cuh, which refuses to compile if the two
-differ.
+differ. Formulas are written once, in a `Ledger`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import product
 from typing import TYPE_CHECKING
 
-from rnnkernels.cuda.launch import Gpu, Grid
+from rnnkernels.cuda.ledger import Integer, Ledger, Numbers, exceeds, parts
+from rnnkernels.cuda.sizes import Grid, Sizes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from intsolver import Condition
+
     from rnnkernels.problem import Problem
 
-_REGISTERS = 65536  # of an SM
 _SUMS = 96  # registers of a thread that sums may take
-_LIGHT = 5e6  # bytes of a step that may as well be asked for before they are there
+_LIGHT = 5_000_000  # bytes of a step that may as well be asked for before they are there
+
+_KNOBS: Mapping[str, tuple[int, ...]] = {
+    "groups": (1, 2, 3, 4, 6, 8),  # of blocks that at least run at a time, each on a head's tile
+    "tile": (8, 16, 32),  # batch rows
+    "warps": (8, 16),  # of a block, that share the sums
+    "at_once": (1, 2, 3, 4, 6, 8, 12, 16),  # pairs of product tiles asked for at once
+    "resident": tuple(range(49)),  # pairs of a warp's tiles of R in registers
+}
+PARAMETERS = (
+    *("head_dim", "heads", "batch", "registers", "shared_memory", "block_threads"),
+    "multiprocessors",
+)
 
 
-def _parts(n: int, of: int) -> int:
-    """Return n / of, rounded up."""
-    return (n + of - 1) // of
+def knobs(*, backward: bool) -> Mapping[str, tuple[int, ...]]:
+    """Return what is free to choose, with its values."""
+    del backward  # the same both ways
+    return _KNOBS
 
 
 @dataclass(frozen=True)
@@ -46,95 +61,109 @@ class Plan:
 
     def jobs(self, problem: Problem) -> int:
         """Return how many groups the problem takes in all."""
-        return problem.heads * _parts(problem.batch, self.tile)
+        return problem.heads * int(parts(problem.batch, self.tile))
 
     def grid(self, problem: Problem) -> Grid:
         """Return one launch; `jobs` over `groups` of them, rounded up, run the problem."""
         groups = min(self.groups, self.jobs(problem))
         return Grid(groups * self.blocks, 32 * self.warps, self.shared, cooperative=True)
 
-    def microseconds(self, problem: Problem) -> float:
-        """Estimate the time of a step, all launches together.
 
-        Measured on an H100: 1.4 us and the bytes that all blocks read through L2, at 2.6 TB/s;
-        19 ns for the products of a pair, two warps to a scheduler.
-        """
-        active = min(self.groups, self.jobs(problem))
-        rows = self.tile * self.k_all * problem.dtype.itemsize
-        again = self.again * self.warps * self.tiles_n * 512
-        pairs = self.resident + self.in_shared + self.again
-        step = 1.4 + 0.15 * _parts(pairs, self.at_once)
-        step += 0.019 * pairs * self.tiles_n * _parts(self.tile, 16)
-        step += active * self.blocks * (rows + again) / 2.6e6
-        return _parts(self.jobs(problem), self.groups) * step
-
-
-def layout(
-    problem: Problem,
-    device: Gpu,
-    *,
-    tile: int,
-    at_once: int,
-    backward: bool,
-    groups: int = 1,
-    warps: int = 8,
-) -> Plan | None:
-    """Return the plan of these choices, or None if they take too many registers.
-
-    `groups`: how many at least run at a time.
-    """
-    cell, dim, size = problem.cell, problem.head_dim, problem.dtype.itemsize
-    gates, states = len(cell.gates), len(cell.states)
-    units = 8 * _parts(_parts(dim, device.sms // groups), 8)
-    blocks = _parts(dim, units)
-    if groups > problem.heads * _parts(problem.batch, tile):
-        return None
-    k_all, tiles_n = (dim * gates, units // 8) if backward else (dim, gates * units // 8)
-    pairs = _parts(_parts(k_all * size // 16, 4), warps)
-    at_once = min(at_once, pairs)
-    tiles_m, eights = _parts(tile, 16), tile // 8
-    asked = at_once * eights
-    sums = 4 * tiles_m * tiles_n * (2 if tiles_m * tiles_n <= 4 else 1)
-    if sums > _SUMS or (at_once > 2 or asked > 4 if size == 4 else asked > 16):
-        return None
-    mine = _parts(tile * units, 32 * warps)
-    kept = 2 * gates + 3 * states + 2 * cell.biases if backward else gates + states + cell.biases
-    others = 80 + mine * kept + sums + 4 * asked + (58 if size == 4 else 0)
-    others += 4 * min(tiles_n, 4)
-    exchange, each = warps * eights * tiles_n * 256, warps * tiles_n * 512
-    room = min(255, _REGISTERS // (32 * warps)) - others
-    fitting = (device.shared - exchange) // each
-    resident = min(pairs, room // (4 * tiles_n))
-    if pairs > resident + fitting:  # reading R again takes addresses, and more of it at once
-        room -= 20 if size == 4 else 40 + 4 * max(0, tiles_n - 4)
-        resident = min(pairs, room // (4 * tiles_n))
-    again = pairs > resident + max(0, fitting)
-    if room < 0 or fitting < 0 or (again and asked > 8):
-        return None
-    in_shared = min(pairs - resident, fitting)
+def plan_of(z: Sizes, values: Mapping[str, int], *, backward: bool, dstates: bool = True) -> Plan:
+    """Return the plan of a configuration: values of all knobs and `PARAMETERS`."""
+    del dstates  # are not kept in shared memory
+    book = Numbers()
+    formulas(book, z, values, backward=backward)
+    found = {name: int(value) for name, value in book.values.items()}
     return Plan(
-        blocks=blocks,
-        groups=device.sms // blocks,
-        units=units,
-        tile=tile,
-        warps=warps,
-        k_all=k_all,
-        tiles_n=tiles_n,
-        resident=resident,
-        in_shared=in_shared,
-        again=pairs - resident - in_shared,
-        at_once=at_once,
-        shared=exchange + in_shared * each,
-        alone=blocks * tile * k_all * size > _LIGHT,
+        blocks=found["blocks"],
+        groups=found["groups_at_a_time"],
+        units=found["units"],
+        tile=values["tile"],
+        warps=values["warps"],
+        k_all=found["k_all"],
+        tiles_n=found["tiles_n"],
+        resident=values["resident"],
+        in_shared=found["in_shared"],
+        again=found["again"],
+        at_once=values["at_once"],
+        shared=found["shared"],
+        alone=bool(found["alone"]),
     )
 
 
-@lru_cache(maxsize=4096)
-def best_plan(problem: Problem, device: Gpu, *, backward: bool) -> Plan | None:
-    """Return the launch for a problem, or None if the strategy has none."""
-    found = []
-    for tile, at_once, groups in product((8, 16, 32), (16, 8, 4, 2, 1), (1, 2, 3, 4, 6, 8)):
-        plan = layout(problem, device, tile=tile, at_once=at_once, backward=backward, groups=groups)
-        if plan is not None:
-            found.append(plan)
-    return min(found, key=lambda plan: plan.microseconds(problem), default=None)
+def formulas(
+    b: Ledger, z: Sizes, v: Mapping[str, Integer], *, backward: bool, dstates: bool = True
+) -> None:
+    """Name what follows from the knobs and parameters `v`."""
+    del dstates  # are not kept in shared memory
+    dim, tile, warps = v["head_dim"], v["tile"], v["warps"]
+    units = b.let("units", 8 * parts(parts(dim, v["multiprocessors"] // v["groups"]), 8))
+    blocks = b.let("blocks", parts(dim, units))
+    k_all = b.let("k_all", dim * z.gates if backward else dim)
+    tiles_n = b.let("tiles_n", units // 8 if backward else z.gates * units // 8)
+    pairs = b.let("pairs", parts(parts(k_all * z.size // 16, 4), warps))
+    b.let("threads", 32 * warps)
+    tiles = b.let("tiles_m", parts(tile, 16)) * tiles_n
+    chains = 2 - exceeds(b, tiles, 4)
+    b.let("sums", 4 * tiles * chains)
+    b.let("asked", v["at_once"] * (tile // 8))
+    exchange = b.let("shared_sums", warps * (tile // 8) * tiles_n * 256)
+    each = b.let("shared_of_a_pair", warps * tiles_n * 512)
+    fitting = b.most(0, v["shared_memory"] - exchange) // each
+    rest = b.let("rest", pairs - v["resident"])
+    in_shared = b.let("in_shared", b.least(b.most(0, rest), fitting))
+    b.let("again", rest - in_shared)
+    b.let("shared", exchange + in_shared * each)
+    b.let("alone", exceeds(b, blocks * tile * k_all * z.size, _LIGHT))
+    _registers(b, z, v, backward=backward)
+    jobs = b.let("jobs", v["heads"] * parts(v["batch"], tile))
+    at_a_time = b.let("groups_at_a_time", v["multiprocessors"] // blocks)
+    b.let("turns", parts(jobs, at_a_time))
+
+
+def _registers(b: Ledger, z: Sizes, v: Mapping[str, Integer], *, backward: bool) -> None:
+    k = {**v, **b.values}
+    mine = parts(v["tile"] * k["units"], 32 * v["warps"])  # cells of a thread
+    kept = z.gates + z.states + z.biases
+    if backward:
+        kept = 2 * z.gates + 3 * z.states + 2 * z.biases
+    # Found by compiling, as the bounds in cluster_registers.py.
+    others, of_an_eight = (85, 4) if backward else (75, 8)
+    if z.size == 4:  # products take their factors apart
+        others, of_an_eight = 140 if backward else 155, 4
+    besides = others + mine * kept + k["sums"] + 4 * k["asked"]
+    besides += of_an_eight * b.least(k["tiles_n"], 4)
+    # Reading R again takes addresses, and more of it at once.
+    addresses = 20 if z.size == 4 else 40 + 4 * b.most(0, k["tiles_n"] - 4)
+    besides += b.least(1, k["again"]) * addresses
+    of_a_pair = b.let("registers_of_a_pair", 4 * k["tiles_n"])
+    b.let("registers_needed", besides + of_a_pair * v["resident"])
+    b.let("registers_available", b.least(255, v["registers"] // (32 * v["warps"])))
+
+
+def first_choice(k: Mapping[str, Integer], _b: Ledger) -> Condition:
+    """Return the constraint of a configuration worth planning: R in registers as far as it fits."""
+    room: Condition = k["registers_needed"] + k["registers_of_a_pair"] > k["registers_available"]
+    found: Condition = room | (k["resident"] == k["pairs"])
+    return found
+
+
+def limits(z: Sizes, k: Mapping[str, Integer], *, backward: bool) -> dict[str, Condition]:
+    """Return the constraints by name, of the terms of all knobs, parameters and formulas."""
+    del backward  # the same both ways
+    most_asked = 4 if z.size == 4 else 16
+    return {
+        "rows are read 16 bytes at a time": k["head_dim"] * z.size % 16 == 0,
+        "tiles of R in registers are there": k["resident"] <= k["pairs"],
+        "registers of a thread": k["registers_needed"] <= k["registers_available"],
+        "registers of the sums": k["sums"] <= _SUMS,
+        "registers of what is asked for": (k["asked"] <= most_asked)
+        & (k["at_once"] <= (2 if z.size == 4 else 16)),
+        "registers where R is read again": (k["again"] <= 0) | (k["asked"] <= 8),
+        "threads of a block": k["threads"] <= k["block_threads"],
+        "shared memory of a block": k["shared"] <= k["shared_memory"],
+        "as many groups as jobs": k["groups"] <= k["jobs"],
+        "a group is resident": k["groups_at_a_time"] >= 1,
+        "asked for is there": k["at_once"] <= k["pairs"],
+    }

@@ -7,7 +7,7 @@ that a launch packs plain integers.
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,49 +15,30 @@ import torch
 from cuda.bindings import driver
 from cuda.core import ObjectCode
 
+from rnnkernels.cuda.sizes import Grid as Grid  # noqa: PLC0414, TC001 - offered
 from rnnkernels.driver import bind_context, checked
 from rnnkernels.errors import UnsupportedError
+from rnnkernels.gpus import Gpu
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Gpu:
-    """What a launch may use; sizes in bytes."""
-
-    capability: tuple[int, int]
-    sms: int
-    shared: int  # per block, with opt-in
-
-    @property
-    def max_cluster(self) -> int:
-        """Blocks in the largest cluster: 16 with the non-portable size, 1 before sm_90."""
-        return 16 if self.capability[0] in {9, 10} else 1
+Events = list[tuple["Launch", torch.cuda.Event, torch.cuda.Event]]
+_timed: Events | None = None  # where launches leave an event before and after, if anywhere
 
 
-def gpu(device: torch.device | int) -> Gpu:
-    """Return the row of a device of this machine, which a torch.device names by its index."""
-    return _gpu(device if isinstance(device, int) else device.index)
-
-
-@lru_cache(maxsize=64)
-def _gpu(device: int) -> Gpu:
-    found: Any = torch.cuda.get_device_properties(device)
-    return Gpu(
-        (found.major, found.minor), found.multi_processor_count, found.shared_memory_per_block_optin
-    )
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Blocks (a multiple of `cluster`), threads a block, dynamic shared memory in bytes."""
-
-    blocks: int
-    threads: int
-    shared: int = 0
-    cluster: int = 1
-    cooperative: bool = False
+@contextmanager
+def timed() -> Iterator[Events]:
+    """Collect every launch within, an event before and one after: to measure kernels alone."""
+    global _timed  # noqa: PLW0603 - autograd launches from threads of its own
+    before, _timed = _timed, []
+    try:
+        yield _timed
+    finally:
+        _timed = before
 
 
 class Launch:
@@ -85,6 +66,18 @@ class Launch:
                 'use backend="alternating"'
             )
 
+    @property
+    def resources(self) -> dict[str, int]:
+        """Registers and spilled bytes of a thread, shared bytes of a block, what is resident."""
+        kinds, of = driver.CUfunction_attribute, self._function
+        return {
+            "registers": _attribute(of, kinds.CU_FUNC_ATTRIBUTE_NUM_REGS),
+            "spilled": _attribute(of, kinds.CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES),
+            "static_shared": _attribute(of, kinds.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES),
+            "dynamic_shared": self.grid.shared,
+            "resident": self.resident,
+        }
+
     def __call__(self, *arguments: Tensor | int | None) -> None:
         """Start on the current stream of the device; None is a null pointer."""
         values = [0 if a is None else a if isinstance(a, int) else a.data_ptr() for a in arguments]
@@ -95,8 +88,21 @@ class Launch:
         config = self._configs.get(stream)
         if config is None:
             config = self._configs[stream] = _config(self.grid, stream)
+        start = None if _timed is None else _mark()
         status = driver.cuLaunchKernelEx(config, self._function, ctypes.addressof(pointers), 0)
         checked("launch", status)
+        if _timed is not None and start is not None:
+            _timed.append((self, start, _mark()))
+
+
+def _attribute(function: Any, kind: Any) -> int:
+    return int(checked("ask about the kernel", driver.cuFuncGetAttribute(kind, function)))
+
+
+def _mark() -> torch.cuda.Event:
+    event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    event.record()
+    return event
 
 
 @lru_cache(maxsize=1024)
@@ -125,7 +131,7 @@ def _resident(function: Any, grid: Grid, device: int) -> int:
         return int(checked("count clusters", room))
     count = driver.cuOccupancyMaxActiveBlocksPerMultiprocessor
     each = checked("count blocks", count(function, grid.threads, grid.shared))
-    return int(each) * gpu(device).sms
+    return int(each) * Gpu.current(device).multiprocessors
 
 
 def aligned(tensor: Tensor | None) -> Tensor | None:
