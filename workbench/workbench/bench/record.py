@@ -44,7 +44,7 @@ def about(device: torch.device, command: Sequence[str], plan: str, cases: int) -
         properties = torch.cuda.get_device_properties(device)
         found |= {"device": properties.name, "sms": properties.multi_processor_count}
         found |= {"driver": _first_line(shown), "cuda": torch.version.cuda}
-        found |= {"cudnn": torch.backends.cudnn.version()}
+        found |= {"cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
         found |= {"clock": "device events"}
     else:
         model = f"a CPU ({platform.machine()}, {os.cpu_count()} cores)"
@@ -74,7 +74,7 @@ def plain(text: str) -> str:
 
 def _version(name: str) -> str | None:
     try:
-        return str(version(name))  # type: ignore[no-untyped-call]
+        return version(name)
     except PackageNotFoundError:
         return None
 
