@@ -68,9 +68,7 @@ def _module(case: Case, device: torch.device) -> tuple[Timed, Results, Results, 
         return dict(zip(("y", "dx", *leaves), (y.detach(), *grads), strict=True))
 
     def right() -> dict[str, Tensor]:
-        with torch.backends.cudnn.flags(allow_tf32=False):
-            kind = next(exact.parameters()).dtype
-            return results(exact, inputs[0].to(kind), dy.to(kind))
+        return results(exact, inputs[0].double(), dy.double())
 
     def call(k: int) -> object:
         return results(module, inputs[k % len(inputs)], dy)
@@ -115,7 +113,8 @@ def _gemm(case: Case, device: torch.device) -> tuple[Timed, Results, Results, st
         return {"y": y.detach(), "dx": dx, "dw": dw}
 
     def right() -> dict[str, Tensor]:
-        return results(inputs[0].double(), weight.double(), dy.double())
+        more = _more_digits(dtype)
+        return results(inputs[0].to(more), weight.to(more), dy.to(more))
 
     return (
         lambda k: results(inputs[k % len(inputs)], weight, dy),
@@ -123,6 +122,10 @@ def _gemm(case: Case, device: torch.device) -> tuple[Timed, Results, Results, st
         right,
         "torch.nn.functional.linear",
     )
+
+
+def _more_digits(dtype: torch.dtype) -> torch.dtype:
+    return torch.float32 if dtype.itemsize == 2 else torch.float64
 
 
 def _attention(case: Case, device: torch.device) -> tuple[Timed, Results, Results, str]:
@@ -147,7 +150,8 @@ def _attention(case: Case, device: torch.device) -> tuple[Timed, Results, Result
         return dict(zip(("y", "dq", "dk", "dv"), (y.detach(), *grads), strict=True))
 
     def right() -> dict[str, Tensor]:
-        return results([one.double() for one in qkv[0]], dy.double())
+        more = _more_digits(dtype)
+        return results([one.to(more) for one in qkv[0]], dy.to(more))
 
     return (
         lambda k: results(qkv[k % sets], dy),

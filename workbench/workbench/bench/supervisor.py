@@ -135,6 +135,7 @@ class Supervisor:
             stdout=subprocess.PIPE,
             stderr=errors,
             start_new_session=True,
+            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},  # threads that spin hinder each other
         )
         if self._cancelled.is_set():  # between the check and the start
             self._kill()
