@@ -302,7 +302,7 @@ def forced(
 
 
 def choose(call: Call) -> Choice | None:
-    """Return what runs: forced, else measured to be best here, else planned; None if nothing fits."""
+    """Return what runs: forced, else measured best here, else planned; None if nothing fits."""
     if _forced and (config := _forced.get(call.backward)):
         return _checked(call, config)
     return _chosen(call)

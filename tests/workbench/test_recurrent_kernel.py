@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from workbench.gpus import GPUS, find_gpu
+from rnnkernels.gpus import GPUS, find_gpu
 from workbench.recurrent_kernel import LIMITS, OBJECTIVE, SHAPE, recurrent_kernel
 
 from workbench import datafiles
@@ -101,7 +101,7 @@ def test_the_best_of_a_file_is_the_best_here() -> None:
         ({"head_dim": 0}, "head_dim: expected 1 or more, got 0"),
         ({"dtype": "int8"}, "unknown data type 'int8'; known: bfloat16, float16, float32"),
         ({"direction": "up"}, "unknown direction 'up'; known: forward, backward"),
-        ({"gpu": "H300"}, "unknown GPU 'H300'; known: A100, H100, H200, RTX 3090"),
+        ({"gpu": "H300"}, "unknown GPU 'H300'; known: A100, H100, H100 PCIe, H200"),
     ],
 )
 def test_a_shape_that_cannot_be_is_named(given: dict[str, Any], message: str) -> None:

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from intsolver import Problem
+from rnnkernels.gpus import GPUS, find_gpu
 
-from workbench.gpus import GPUS, find_gpu
 from workbench.widgets.controls import Choice, Range
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ SHAPE = (
 LIMITS = (
     Range("shared_memory", 0, 256 * 1024, 1024, "shared memory", "B"),
     Range("registers", 0, 131_072, 1024),
-    Range("multiprocessors", 1, 160),
+    Range("multiprocessors", 1, 192),
     Range("threads", 32, 1024, 32, "threads per block"),
 )
 

@@ -135,7 +135,7 @@ def _registers(b: Ledger, z: Sizes, v: Mapping[str, Integer], *, backward: bool)
     besides = others + mine * kept + k["sums"] + 4 * k["asked"]
     besides += of_an_eight * b.least(k["tiles_n"], 4)
     # Reading R again takes addresses, and more of it at once.
-    addresses = 20 if z.size == 4 else 40 + 4 * b.most(0, k["tiles_n"] - 4)
+    addresses = 20 if z.size == 4 else 52 + 4 * b.most(0, k["tiles_n"] - 4)
     besides += b.least(1, k["again"]) * addresses
     of_a_pair = b.let("registers_of_a_pair", 4 * k["tiles_n"])
     b.let("registers_needed", besides + of_a_pair * v["resident"])
