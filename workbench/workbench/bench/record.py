@@ -33,6 +33,7 @@ Row = dict[str, Any]
 PREFIX = "rnn_bench"
 # Timings of one file are comparable: these do not change between its parts.
 SAME = ("device", "driver", "torch", "triton", "cuda", "cudnn", "commit")
+_BEGINNING = b'{"kind": "about"'
 _PATH = re.compile(r"(?:[A-Za-z]:)?(?:/[\w.+@-]+)+/([\w.+@-]+)")
 
 
@@ -98,10 +99,13 @@ def append(path: Path, row: Row) -> None:
 
 
 def mend(path: Path) -> bool:
-    """Cut off a torn last line, if there is one; return whether there was."""
-    if not path.exists():
+    """Cut off a torn last line, if there is one; return whether there was.
+
+    A file that is not one of results is left alone.
+    """
+    content = path.read_bytes() if path.exists() else b""
+    if content[: len(_BEGINNING)] != _BEGINNING[: len(content)]:
         return False
-    content = path.read_bytes()
     whole = len(content) if _ends_well(content) else content.rfind(b"\n", 0, len(content) - 1) + 1
     if whole == len(content):
         return False

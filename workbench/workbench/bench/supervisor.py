@@ -112,14 +112,18 @@ class Supervisor:
         with tempfile.TemporaryFile() as errors:
             worker = self._start(errors)
             silent = False
-            for event in _lines(worker, self.patience):
-                silent = event is None
-                if event is None:
-                    break
-                self._take(event)
-                yield self.progress
-            self._kill()
-            code = worker.wait()
+            try:
+                for event in _lines(worker, self.patience):
+                    silent = event is None
+                    if event is None:
+                        break
+                    self._take(event)
+                    yield self.progress
+            finally:
+                self._kill()
+                code = worker.wait()
+                assert worker.stdin is not None
+                worker.stdin.close()
             errors.seek(0)
             said = errors.read()[-4000:].decode(errors="replace")
         yield from self._conclude(code, said, silent=silent)
@@ -197,8 +201,9 @@ def _lines(worker: subprocess.Popen[bytes], patience: float) -> Iterator[dict[st
     assert output is not None
 
     def read() -> None:
-        for line in output:
-            lines.put(line)
+        with output:
+            for line in output:
+                lines.put(line)
         lines.put(None)
 
     threading.Thread(target=read, daemon=True).start()
