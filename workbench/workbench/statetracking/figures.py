@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NAMES = {"lstm": "LSTM", "slstm": "sLSTM", "transformer": "Transformer"}
+# The sLSTM often lies on the LSTM, which must be seen beneath it.
+WIDTHS = {"lstm": 5, "slstm": 2, "transformer": 2}
 COLOURS = {"lstm": "#0072b2", "slstm": "#009e73", "transformer": "#d55e00"}
 
 
@@ -26,7 +28,7 @@ def empty(kind: str, runs: Sequence[Settings]) -> go.Figure:
     length = runs[0].length
     figure = go.Figure()
     for run in runs:
-        line = {"color": COLOURS[run.model], "width": 2}
+        line = {"color": COLOURS[run.model], "width": WIDTHS[run.model]}
         figure.add_scatter(name=NAMES[run.model], x=[], y=[], mode="lines", line=line)
     figure.update_layout(
         margin={"l": 60, "r": 20, "t": 60, "b": 80},
