@@ -49,7 +49,6 @@ class Low:
 
 
 TRUTHS = frozenset({"le", "lt", "eq", "ne", "divides", "different", "all", "any", "not", "nonzero"})
-_UNFOLDED = frozenset({"constant", "product", "ratio"})  # taken apart within a product
 _LOGIC = frozenset({"all", "any", "not", "if", "count"})
 
 
@@ -124,19 +123,13 @@ class Pool:
 
     def sum(self, terms: Iterable[Low]) -> Low:
         """Return a sum, like terms collected."""
-        todo = list(terms)
-        if any(x.kind == "ratio" for x in todo):
-            return self._ratio_sum(todo)
-        kept, constant = self._collected([(1, x) for x in todo])
-        if constant or not kept:
-            kept.append(self.constant(constant))
-        return kept[0] if len(kept) == 1 else self.make("sum", tuple(kept))
+        return self.combination([(1, term) for term in terms])
 
-    def difference(self, left: Low, right: Low) -> Low:
-        """Return `left - right`, like terms collected."""
-        if left.kind == "ratio" or right.kind == "ratio":
-            return self._ratio_sum([left, self.scale(right, -1)])
-        kept, constant = self._collected([(1, left), (-1, right)])
+    def combination(self, terms: list[tuple[int, Low]]) -> Low:
+        """Return a sum of multiples, like terms collected."""
+        if any(term.kind == "ratio" for _, term in terms):
+            return self._ratio_sum([self.scale(term, times) for times, term in terms])
+        kept, constant = self._collected(terms)
         if constant or not kept:
             kept.append(self.constant(constant))
         return kept[0] if len(kept) == 1 else self.make("sum", tuple(kept))
@@ -144,45 +137,47 @@ class Pool:
     def _collected(self, terms: Iterable[tuple[int, Low]]) -> tuple[list[Low], int]:
         """Return the terms of a sum of multiples, like ones collected, and its constant."""
         constant = 0
-        factors: dict[int, int] = {}
-        bases: dict[int, Low] = {}
+        found: dict[int, tuple[int, Low, Low]] = {}  # factor, base, and their product as it came
         for times, term in terms:
             for part in term.of if term.kind == "sum" else (term,):
                 if part.kind == "constant":
                     constant += times * part.value
                     continue
                 factor, base = self._scaled(part)
-                key = id(base)
-                bases[key] = base
-                factors[key] = factors.get(key, 0) + times * factor
-        kept = [self.scale(bases[k], f) for k, f in factors.items() if f or bases[k].partial]
-        return kept, constant
+                if id(base) in found:
+                    factor = found[id(base)][0] + times * factor
+                    found[id(base)] = factor, base, self.scale(base, factor)
+                else:
+                    scaled = part if times == 1 else self.scale(base, times * factor)
+                    found[id(base)] = times * factor, base, scaled
+        return [node for f, base, node in found.values() if f or base.partial], constant
 
     def product(self, factors: Iterable[Low]) -> Low:
         """Return a product, its constant factors collected."""
         factors = tuple(factors)
-        if len(factors) == 2 and not _UNFOLDED & {factors[0].kind, factors[1].kind}:
-            return self.make("product", factors)
-        if any(x.kind == "ratio" for x in factors):
-            pairs = [self.fraction(x) for x in factors]
-            tops, bottoms = [n for n, _ in pairs], [d for _, d in pairs]
-            return self.ratio(self.product(tops), self.product(bottoms))
         constant, kept = 1, []
         for factor in factors:
-            for part in factor.of if factor.kind == "product" else (factor,):
-                if part.constant:
-                    constant *= part.value
-                else:
-                    kept.append(part)
-        if not kept:
+            if factor.kind == "constant":
+                constant *= factor.value
+            elif factor.kind == "product":
+                times, rest = self._unscaled(factor)
+                constant *= times
+                kept += rest
+            elif factor.kind == "ratio":
+                pairs = [self.fraction(x) for x in factors]
+                tops, bottoms = [n for n, _ in pairs], [d for _, d in pairs]
+                return self.ratio(self.product(tops), self.product(bottoms))
+            else:
+                kept.append(factor)
+        if constant == 1 and len(kept) > 1:
+            return self.make("product", tuple(kept))
+        if not kept or (constant == 0 and not any(x.partial for x in kept)):
             return self.constant(constant)
-        if constant == 0 and not any(x.partial for x in kept):
-            return self.constant(0)
-        if len(kept) == 1 and kept[0].kind == "sum" and constant != 1:
-            return self.sum(self.scale(term, constant) for term in kept[0].of)
-        if constant != 1:
-            kept.insert(0, self.constant(constant))
-        return kept[0] if len(kept) == 1 else self.make("product", tuple(kept))
+        if constant == 1:
+            return kept[0]
+        if len(kept) == 1 and kept[0].kind == "sum":
+            return self.combination([(constant, term) for term in kept[0].of])
+        return self.make("product", (self.constant(constant), *kept))
 
     def _ratio_sum(self, terms: list[Low]) -> Low:
         top, bottom = self.fraction(terms[0])
@@ -217,17 +212,20 @@ class Pool:
 
     def scale(self, node: Low, factor: int) -> Low:
         """Return `factor * node`."""
-        if factor == 1:
-            return node
-        if factor and node.kind not in _UNFOLDED and node.kind != "sum":
-            return self.make("product", (self.constant(factor), node))
-        return self.product((self.constant(factor), node))
+        return node if factor == 1 else self.product((self.constant(factor), node))
 
     def _scaled(self, node: Low) -> tuple[int, Low]:
-        if node.kind == "product" and node.of[0].constant:
-            rest = node.of[1:]
-            return node.of[0].value, rest[0] if len(rest) == 1 else self.make("product", rest)
-        return 1, node
+        """Return a node as a number times another."""
+        if node.kind != "product" or node.of[0].kind != "constant":
+            return 1, node
+        times, rest = self._unscaled(node)
+        return times, rest[0] if len(rest) == 1 else self.make("product", rest)
+
+    @staticmethod
+    def _unscaled(product: Low) -> tuple[int, tuple[Low, ...]]:
+        """Return the constant factor of a product, and the other factors."""
+        first = product.of[0]
+        return (first.value, product.of[1:]) if first.kind == "constant" else (1, product.of)
 
     # -- lowering ---------------------------------------------------------------------------
 
@@ -256,10 +254,6 @@ class Pool:
         verdict = DECIDED[node.kind](*node.of)
         return node if verdict is None else self.constant(int(verdict))
 
-    def divides(self, divisor: Low, of: Low) -> Low:
-        """Return `of % divisor == 0`, divisions in `of` moved over to the divisor."""
-        return self.make("divides", (divisor, of))
-
 
 def conjuncts(node: Node) -> list[Node]:
     """Return the constraints that a conjunction is of."""
@@ -278,6 +272,42 @@ def tighten(pool: Pool, node: Low) -> Low:
 
 
 # -- one function for each node of the tree -----------------------------------------------------
+
+
+def _lower_sum(pool: Pool, node: Node) -> Low:
+    terms: list[tuple[int, Low]] = []
+    _terms(pool, node, 1, terms)
+    return pool.combination(terms)
+
+
+def _terms(pool: Pool, node: Node, times: int, found: list[tuple[int, Low]]) -> None:
+    """Collect what is added and taken away in a sum of sums."""
+    match node:
+        case e.Sum(left, right):
+            _terms(pool, left, times, found)
+            _terms(pool, right, times, found)
+        case e.Difference(left, right):
+            _terms(pool, left, times, found)
+            _terms(pool, right, -times, found)
+        case e.Negative(of):
+            _terms(pool, of, -times, found)
+        case _:
+            found.append((times, pool.lower(node)))
+
+
+def _lower_product(pool: Pool, node: Node) -> Low:
+    factors: list[Low] = []
+    _factors(pool, node, factors)
+    return pool.product(factors)
+
+
+def _factors(pool: Pool, node: Node, found: list[Low]) -> None:
+    """Collect the factors of a product of products."""
+    if isinstance(node, e.Product):
+        _factors(pool, node.left, found)
+        _factors(pool, node.right, found)
+    else:
+        found.append(pool.lower(node))
 
 
 def _binary(kind: str) -> Lowering:
@@ -406,10 +436,10 @@ def _lower_divides(pool: Pool, node: e.Divides) -> Low:
 _LOWER: dict[type[Node], Lowering] = {
     e.Constant: lambda pool, node: pool.constant(node.value),
     e.Name: lambda pool, node: pool.name(node.name),
-    e.Sum: lambda pool, node: pool.sum((pool.lower(node.left), pool.lower(node.right))),
-    e.Difference: lambda pool, node: pool.difference(pool.lower(node.left), pool.lower(node.right)),
-    e.Product: lambda pool, node: pool.product((pool.lower(node.left), pool.lower(node.right))),
-    e.Negative: lambda pool, node: pool.scale(pool.lower(node.of), -1),
+    e.Sum: _lower_sum,
+    e.Difference: _lower_sum,
+    e.Product: _lower_product,
+    e.Negative: _lower_sum,
     e.FloorDivision: _binary("quotient"),
     e.Modulo: _binary("mod"),
     e.ExactDivision: _lower_ratio,

@@ -1,97 +1,102 @@
 """Values that a constraint forbids whatever the other variables are.
 
-Only the forms that tuning problems are full of, each by a formula: a product that divides a
-number, that is equal to one, or that stays below one.
+Only the forms that tuning problems are full of, each by a formula: a product of variables that
+divides a number, that is equal to one, or that stays below one, alone or in a sum.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from intsolver import expr as e
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from intsolver.lower import Low
+    from intsolver.expr import Constraint, Node
 
 Domains = dict[str, "NDArray[Any]"]
-INT64 = 1 << 62
+INT64 = 1 << 63
 
 
-def narrowed(constraints: Iterable[Low], domains: Domains) -> bool:
-    """Leave values out of `domains`; return whether there were any."""
-    before = sum(domain.size for domain in domains.values())
+def narrow(constraints: Iterable[Constraint], domains: Domains) -> None:
+    """Leave out of `domains` (columns by variable) what one of the constraints alone forbids."""
     for node in constraints:
-        rule = _RULES.get(node.kind)
-        if rule is None or node.parameters or node.partial or node.peak >= INT64:
-            continue
-        if len(node.names) > 1:
-            rule(node, domains)
-    return sum(domain.size for domain in domains.values()) < before
+        match node:
+            case e.Compare("==", e.Modulo(e.Constant(number), divisor), e.Constant(0)):
+                _dividing(divisor, number, domains)
+            case e.Divides(divisor, e.Constant(number)):
+                _dividing(divisor, number, domains)
+            case e.Compare("==", product, e.Constant(number)) if number:
+                _dividing(product, number, domains)
+                _at_most(product, number, domains)
+            case e.Compare("<=" | "<" as sign, small, e.Constant(number)):
+                _at_most(small, number - (sign == "<"), domains)
+            case e.Compare(">=" | ">" as sign, e.Constant(number), small):
+                _at_most(small, number - (sign == ">"), domains)
 
 
-def _divides(node: Low, domains: Domains) -> None:
-    divisor, of = node.of
-    if of.constant:
-        _dividing(divisor, of.value, domains)
-
-
-def _equal(node: Low, domains: Domains) -> None:
-    product, number = node.of
-    if number.constant and number.value and product.kind == "product":
-        _dividing(product, number.value, domains)
-        _at_most(product, number.value, domains)
-
-
-def _less(node: Low, domains: Domains) -> None:
-    small, large = node.of
-    if large.constant:
-        _at_most(small, large.value - (node.kind == "lt"), domains)
-
-
-def _dividing(product: Low, number: int, domains: Domains) -> None:
-    """Keep the values of the factors that divide a number together with the constant factor."""
-    constant = 1
-    for factor in _factors(product):
-        if factor.constant:
-            constant = factor.value
-    for name in _variables(product):
+def _dividing(node: Node, number: int, domains: Domains) -> None:
+    """Keep the values of the factors of a product that divide a number."""
+    product = _factors(node, domains)
+    if product is None or product[0] == 0:
+        return
+    constant, names = product
+    for name in names:
         values = domains[name]
-        if values.size > 1 and values.dtype != object:
-            parts = values * constant
-            kept = parts != 0  # what divides a number is not 0, and 0 is no factor of one
-            np.remainder(number, parts, out=parts, where=kept)
-            kept &= parts == 0
+        if number % constant:
+            domains[name] = values[:0]
+        elif abs(number) < INT64 and values.dtype != object:
+            kept = values != 0  # what divides a number is not 0
+            rest = np.ones_like(values)
+            np.remainder(number // constant, values, out=rest, where=kept)
+            kept &= rest == 0
             if not kept.all():
                 domains[name] = values[kept]
 
 
-def _at_most(node: Low, number: int, domains: Domains) -> None:
-    """Keep the values with which a product, or a sum of them, can stay at or below a number."""
-    for term in node.of if node.kind == "sum" else (node,):
-        factors = _factors(term)
-        if any(x.low < 0 for x in factors) or not all(x.low > 0 for x in factors):
-            continue
-        room = number - (node.low - term.low)
-        for name in _variables(term):
+def _at_most(node: Node, number: int, domains: Domains) -> None:
+    """Keep the values with which a sum of products of positive factors can stay at a number."""
+    terms = [_factors(term, domains) for term in _terms(node)]
+    least: dict[str, int] = {}
+    lows = []
+    for term in terms:
+        if term is None:
+            return
+        for name in term[1]:
             values = domains[name]
-            low = next(x.low for x in factors if x.label == name)
-            rest = term.low // low
-            if values.size > 1 and values.dtype != object and rest * int(values.max()) > room:
-                domains[name] = values[values * rest <= room]
+            if name not in least:
+                least[name] = int(values.min()) if values.size and values.dtype != object else 0
+        lows.append(term[0] * math.prod(least[name] for name in term[1]))
+        if term[1] and (term[0] <= 0 or min(least[name] for name in term[1]) <= 0):
+            return
+    room = number - sum(lows)
+    for term, low in zip(terms, lows, strict=True):
+        for name in term[1] if term else ():
+            rest = low // least[name]
+            values = domains[name]
+            most = (room + low) // rest
+            if most < int(values.max(initial=0)):
+                domains[name] = values[values <= most]
 
 
-def _factors(node: Low) -> tuple[Low, ...]:
-    return node.of if node.kind == "product" else (node,)
+def _terms(node: Node) -> list[Node]:
+    return [*_terms(node.left), *_terms(node.right)] if isinstance(node, e.Sum) else [node]
 
 
-def _variables(node: Low) -> Iterator[str]:
-    """Yield the variables that are factors of a product, those that are so once."""
-    labels = [x.label for x in _factors(node) if x.kind == "name"]
-    return (label for label in labels if labels.count(label) == 1)
-
-
-_RULES = {"divides": _divides, "eq": _equal, "le": _less, "lt": _less}
+def _factors(node: Node, domains: Domains) -> tuple[int, list[str]] | None:
+    """Return the constant and the variables of a product, None where it is of anything else."""
+    match node:
+        case e.Constant(value):
+            return value, []
+        case e.Name(name):
+            return (1, [name]) if name in domains else None
+        case e.Product(left, right):
+            one, other = _factors(left, domains), _factors(right, domains)
+            return one and other and (one[0] * other[0], one[1] + other[1])
+    return None

@@ -120,8 +120,6 @@ def read_tree(tree: ast.expr, text: str) -> Parsed:
     """Return a tree of Python's, of which `text` is the text, as ours; raises as `parse` does."""
     reader = _Reader()
     try:
-        if len(text) > MAX_DEPTH:  # a shorter text cannot be deeper
-            _check_depth(tree)
         node = reader.node(tree)
     except _Misplaced as error:
         raise ExpressionError(error.message, text, _column(text, error.tree.col_offset)) from None
@@ -168,16 +166,6 @@ def _column(text: str, offset: int) -> int:
     return len(text.encode()[:offset].decode(errors="replace"))
 
 
-def _check_depth(tree: ast.expr) -> None:
-    level: list[ast.AST] = [tree]
-    for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
-        if not level:
-            return
-    advice = "split it, for example with Problem.define"
-    raise _Misplaced(tree, f"the expression is nested more than {MAX_DEPTH} deep: {advice}")
-
-
 class _Misplaced(Exception):  # noqa: N818 - internal: a message on its way to its place
     def __init__(self, tree: ast.expr, message: str) -> None:
         self.tree, self.message = tree, message
@@ -189,12 +177,19 @@ class _Reader:
 
     def __init__(self) -> None:
         self.names: dict[str, e.Name] = {}
+        self.depth = 0
 
     def node(self, tree: ast.expr) -> e.Node:
         visit = _VISITS.get(type(tree))
         if visit is None:
             _fail(tree, f"{_describe(tree)} does not belong here: {_LANGUAGE}")
-        return visit(self, tree)
+        self.depth += 1
+        if self.depth >= MAX_DEPTH:
+            advice = "split it, for example with Problem.define"
+            _fail(tree, f"the expression is nested more than {MAX_DEPTH} deep: {advice}")
+        node = visit(self, tree)
+        self.depth -= 1
+        return node
 
     def expr(self, tree: ast.expr) -> Expr:
         node = self.node(tree)

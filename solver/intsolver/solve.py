@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from intsolver.evaluate import substitute
 from intsolver.expr import Constant, Expr
 from intsolver.lower import PARAMETER, Low, Pool, conjuncts, tighten
 from intsolver.membership import Membership
-from intsolver.narrow import narrowed
+from intsolver.narrow import narrow
 from intsolver.order import arrange
 from intsolver.parts import Diagram, Grid, Table
 from intsolver.search import search
@@ -24,7 +24,10 @@ from intsolver.vector import Compiler, Env
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from intsolver.parts import Part
+    from intsolver.expr import Constraint
     from intsolver.system import System
     from intsolver.vector import Function
 
@@ -110,82 +113,82 @@ class Plan:
         self.system = system
         self.names = tuple(name for name, _ in system.variables)
         self.domains = {name: as_array(domain) for name, domain in system.variables}
-        fixed = {name: d[0] for name, d in system.variables if len(d) == 1}
-        box = {name: (min(d), max(d)) for name, d in system.variables if len(d) > 0}
-        self.empty = any(not d for _, d in system.variables)
-        self.fixed = fixed
         self.narrow = dict(self.domains)
+        parts = [part for constraint in system.constraints for part in conjuncts(constraint)]
+        large = self._cells(self.names) > _SMALL
+        if large:
+            narrow(parts, self.narrow)
+        self.empty = not all(domain.size for domain in self.narrow.values())
         self._reach = dict.fromkeys(system.parameters, (-reach, reach))
-        self.pool = Pool(box, fixed, self._reach)
+        self._bound()
         self.globals: list[Low] = []
         self.constraints: list[Low] = []
+        self.chains: tuple[Chain | Small, ...] = ()
+        self.free: tuple[str, ...] = ()
         self._objectives: dict[Expr, tuple[Low, Chain | None, frozenset[int]]] = {}
         self._standing: dict[int, Standing | None] = {}  # by the identity of a chain
         if self.empty:
-            self.chains: tuple[Chain | Small, ...] = ()
             return
-        self._lower()
-        self._filter()
+        self._lower(parts)
+        if self._filter() and large and not self.empty:
+            self._bound()
+            self._lower(parts)
+        if self.empty:
+            return
         self.chains = tuple(self._chains())
         bound = {name for chain in self.chains for name in chain.order}
         self.free = tuple(name for name in self.names if name not in bound)
 
-    def _lower(self) -> None:
-        """Lower the constraints over the domains as they are now."""
+    def _bound(self) -> None:
+        """Start a pool of nodes over the values that are left."""
+        box: dict[str, tuple[int, int]] = {}
+        for name, domain in self.narrow.items():
+            if domain.size:
+                box[name] = int(domain.min()), int(domain.max())
+        self.fixed = {name: box[name][0] for name, d in self.narrow.items() if d.size == 1}
+        self.pool = Pool(box, self.fixed, self._reach)
+
+    def _lower(self, parts: Iterable[Constraint]) -> None:
+        """Lower the constraints over the values that are left."""
         self.constraints.clear()
         self.globals.clear()
-        for constraint in self.system.constraints:
-            for part in conjuncts(constraint):
-                node = tighten(self.pool, self.pool.lower(part))
-                if node.constant:
-                    self.empty = self.empty or not node.value
-                elif node.names:
-                    self.constraints.append(node)
-                else:
-                    self.globals.append(node)
+        for part in parts:
+            node = tighten(self.pool, self.pool.lower(part))
+            if node.constant:
+                self.empty = self.empty or not node.value
+            elif node.names:
+                self.constraints.append(node)
+            else:
+                self.globals.append(node)
 
-    def _filter(self) -> None:
-        """Leave out values that a constraint forbids whatever the other variables are.
+    def _filter(self) -> bool:
+        """Leave out values by constraints of one variable, which are then done with.
 
-        Constraints of one variable are then done with. In a large problem the others are looked
-        at too, and lowered again over what is left.
+        Return whether a variable reaches less far than before.
         """
         rest = []
+        shrank = False
         for node in self.constraints:
             if len(node.names) == 1 and not node.parameters and node.peak < INT64:
                 (name,) = node.names
-                self._keep(name, Compiler(self.pool, self._alone(name))(node))
+                kept = self._kept(name, Compiler(self.pool, {id(self.pool.name(name)): 0})(node))
+                self.narrow[name] = kept
+                low, high = self.pool.box[name]
+                self.empty = self.empty or not kept.size
+                shrank = shrank or (kept.size and (kept.min() > low or kept.max() < high))
             else:
                 rest.append(node)
         self.constraints[:] = rest
-        cells = 1.0
-        for domain in self.narrow.values():
-            cells *= max(domain.size, 1)
-        if cells <= _SMALL:
-            return
-        shrank = narrowed(self.constraints, self.narrow)
-        if not all(domain.size for domain in self.narrow.values()):
-            self.empty = True
-        elif shrank:
-            box = {name: (int(d.min()), int(d.max())) for name, d in self.narrow.items()}
-            self.pool = Pool(box, self.fixed, self._reach)
-            self._lower()
+        return shrank
 
-    def _alone(self, name: str) -> dict[int, int]:
-        return {id(self.pool.name(name)): 0}
-
-    def _keep(self, name: str, check: Function) -> bool:
-        """Keep the values of a variable that pass a check; return whether any did not."""
+    def _kept(self, name: str, check: Function) -> NDArray[Any]:
+        """Return the values of a variable that pass a check."""
         domain = self.narrow[name]
         env = Env([domain])
         ok = check(env)
         if env.bad is not None:
             ok = ok & ~env.bad
-        ok = np.broadcast_to(np.asarray(ok, bool), domain.shape)
-        if ok.all():
-            return False
-        self.narrow[name] = domain[ok]
-        return True
+        return domain[np.broadcast_to(np.asarray(ok, bool), domain.shape)]
 
     def _chains(self) -> list[Chain | Small]:
         chains: list[Chain | Small] = []
