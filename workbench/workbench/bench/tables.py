@@ -6,8 +6,11 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
+from workbench.audit.atomic import whole_file
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from workbench.bench.record import Row
 
@@ -44,6 +47,12 @@ def csv_text(found: Sequence[dict[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows(found)
     return out.getvalue()
+
+
+def write(path: Path, content: str, *, overwrite: bool = False) -> None:
+    """Write a table, whole or not at all; raises WorkbenchError as `whole_file` does."""
+    with whole_file(path, overwrite=overwrite) as part:
+        part.write_text(content, encoding="utf-8")
 
 
 def pairs(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,0 +1,246 @@
+"""Figures of a sweep. What was measured here has solid lines, what was recorded dashed ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+
+from workbench.bench.case import BACKENDS, DIRECTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workbench.bench.record import Row
+    from workbench.bench.sweep import Sweep
+
+NAMES = {
+    "auto": "rnnkernels, fused",
+    "cuda": "rnnkernels, fused CUDA",
+    "triton": "rnnkernels, fused Triton",
+    "alternating": "rnnkernels, a step at a time",
+    "reference": "rnnkernels, loop of the reference",
+    "module": "rnnkernels.LSTM, W x included",
+    "nn": "torch.nn.LSTM, W x included",
+    "gemm": "W x alone",
+    "compiled": "compiled step in a CUDA graph",
+    "vanilla": "plain PyTorch",
+    "attention": "attention of equal width",
+}
+COLOURS = {
+    "auto": "#0072b2",
+    "cuda": "#0072b2",
+    "triton": "#009e73",
+    "alternating": "#56b4e9",
+    "reference": "#0072b2",
+    "module": "#004c7a",
+    "nn": "#d55e00",
+    "gemm": "#999999",
+    "compiled": "#cc79a7",
+    "vanilla": "#e69f00",
+    "attention": "#f0e442",
+}
+_PUBLISHED_COLOURS = ("#000000", "#666666", "#aaaaaa")
+AXES = {"head_dim": "head size", "batch": "batch", "steps": "time steps"}
+_FLOOR_COLOURS = {"steps": "#0072b2", "bytes": "#009e73", "products": "#d55e00"}
+_FLOOR_NAMES = {
+    "steps": "steps one after another",
+    "bytes": "bytes through memory",
+    "products": "products",
+}
+
+
+def empty(over: str, direction: str, source: str, title: str) -> go.Figure:
+    """Return a figure of ms against `over` without lines, both axes logarithmic."""
+    figure = go.Figure()
+    figure.update_layout(
+        template="plotly_white",
+        height=420,
+        margin={"l": 60, "r": 20, "t": 60, "b": 50},
+        title={"text": f"{title}<br><sup>{source}</sup>"},
+        legend={"font": {"size": 11}},
+    )
+    figure.update_xaxes(title=AXES[over], type="log", dtick=0.30103, tickformat="d")
+    figure.update_yaxes(title=f"ms, {DIRECTIONS[direction]}", type="log")
+    return figure
+
+
+def scaling(
+    sweep: Sweep,
+    over: str,
+    direction: str = "forward",
+    others: Sequence[Sweep] = (),
+    **problem: Any,
+) -> go.Figure:
+    """Return ms against "head_dim", "batch" or "steps", a line a backend, the rest of it fixed.
+
+    Parameters
+    ----------
+    others
+        Published figures to show as well, dotted.
+    problem
+        Values of cell, batch, steps, heads, head_dim; what is not given is the sweep's most usual.
+        Heads are free over head sizes, as layers of equal width have several.
+    """
+    fixed = _fixed(sweep.rows, over, problem)
+    words = ", ".join(f"{AXES.get(name, name)} {value}" for name, value in fixed.items())
+    figure = empty(over, direction, sweep.source, words)
+    for backend, dtype in _series(sweep.where(direction=direction, **fixed)):
+        rows = sweep.where(direction=direction, backend=backend, dtype=dtype, **fixed)
+        name, colour = f"{NAMES[backend]}, {dtype}", COLOURS[backend]
+        _line(figure, rows, over, name, colour, "solid" if sweep.here else "dash")
+    for other in others:
+        names = dict.fromkeys(row["backend"] for row in other.rows)
+        for name, colour in zip(names, _PUBLISHED_COLOURS, strict=False):
+            wanted = {k: v for k, v in fixed.items() if k != "heads"}
+            rows = other.where(direction=direction, backend=name, dtype="bfloat16", **wanted)
+            _line(figure, rows, over, f"{name} (published)", colour, "dot")
+    return figure
+
+
+def _fixed(rows: Sequence[Row], over: str, problem: dict[str, Any]) -> dict[str, Any]:
+    """Return what all points of a figure share."""
+    fixed: dict[str, Any] = {"cell": "lstm", **problem}
+    left = [row for row in rows if all(row.get(k) == v for k, v in fixed.items())]
+    for name in ("batch", "steps", "head_dim"):
+        if name != over and name not in fixed and left:
+            values = [row[name] for row in left]
+            fixed[name] = max(dict.fromkeys(values), key=values.count)
+            left = [row for row in left if row[name] == fixed[name]]
+    return fixed
+
+
+def _series(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    found = dict.fromkeys((row["backend"], row["dtype"]) for row in rows)
+    return sorted(found, key=lambda pair: list(BACKENDS).index(pair[0]))
+
+
+def _line(
+    figure: go.Figure, rows: Sequence[Row], over: str, name: str, colour: str, dash: str
+) -> None:
+    """Add a line with its quartiles; of one head size twice, that with most heads."""
+    best: dict[int, Row] = {}
+    for row in sorted(rows, key=lambda row: (row[over], row["heads"])):
+        best[row[over]] = row
+    if not best:
+        return
+    points = list(best.values())
+    figure.add_scatter(
+        name=name,
+        x=[row[over] for row in points],
+        y=[row["ms"] for row in points],
+        error_y={
+            "array": [row["ms_p75"] - row["ms"] for row in points],
+            "arrayminus": [row["ms"] - row["ms_p25"] for row in points],
+            "thickness": 1,
+        },
+        text=[_problem(row) for row in points],
+        hovertemplate="%{text}<br>%{y:.3f} ms<extra>" + name + "</extra>",
+        mode="lines+markers",
+        line={"color": colour, "dash": dash, "width": 2},
+        marker={"size": 6, "symbol": "circle" if dash == "solid" else "circle-open"},
+    )
+
+
+def _problem(row: Row) -> str:
+    return f"{row['cell']} {row['heads']}x{row['head_dim']} B{row['batch']} T{row['steps']}"
+
+
+def speed_up(
+    sweep: Sweep, ours: str, theirs: str, published: Sweep | None = None, direction: str = "forward"
+) -> go.Figure:
+    """Return how many times faster `ours` is than `theirs`, a bar a problem that both have.
+
+    With `published`, `theirs` is a name in it. Only problems with equal sizes and cell are compared;
+    the types are those that each has, in the bar's name.
+    """
+    bars = speed_ups(sweep, ours, theirs, published, direction)
+    figure = go.Figure()
+    title = f"{NAMES.get(ours, ours)} against {NAMES.get(theirs, theirs)}, {DIRECTIONS[direction]}"
+    source = sweep.source if published is None else f"{sweep.source}; {published.source}"
+    figure.add_bar(
+        x=[name for name, _ in bars],
+        y=[ratio for _, ratio in bars],
+        text=[f"{ratio:.1f}x" for _, ratio in bars],
+        marker={
+            "color": COLOURS[ours],
+            "pattern": {"shape": "" if sweep.here else "/", "fillmode": "replace"},
+        },
+        hovertemplate="%{x}: %{y:.2f} times as fast<extra></extra>",
+    )
+    figure.add_hline(1, line={"dash": "dot", "color": "#666"})
+    figure.update_layout(
+        template="plotly_white",
+        height=400,
+        margin={"l": 60, "r": 20, "t": 60, "b": 50},
+        title={"text": f"{title}<br><sup>{source}</sup>"},
+    )
+    figure.update_yaxes(title="times as fast", rangemode="tozero")
+    return figure
+
+
+def speed_ups(
+    sweep: Sweep, ours: str, theirs: str, published: Sweep | None = None, direction: str = "forward"
+) -> list[tuple[str, float]]:
+    """Return (problem, ratio) of each problem that both have; see `speed_up`."""
+    same = ("cell", "batch", "steps", "heads", "head_dim")
+    other = {
+        (*(row[name] for name in same), row["dtype"]): row["ms"]
+        for row in (published or sweep).where(backend=theirs, direction=direction)
+    }
+    found: dict[str, float] = {}
+    for row in sweep.where(backend=ours, direction=direction):
+        key = (*(row[name] for name in same), row["dtype"])
+        if key in other:
+            short = "" if row["steps"] == 1024 else f" T{row['steps']}"
+            name = f"{row['cell']} {row['heads']}x{row['head_dim']} B{row['batch']}{short}"
+            found[f"{name} {_SHORT[row['dtype']]}"] = other[key] / row["ms"]
+    return list(found.items())
+
+
+_SHORT = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
+
+
+def roofline(sweep: Sweep, direction: str = "forward") -> go.Figure:
+    """Return measured ms against the highest floor: on the diagonal nothing could be faster.
+
+    Colours say which floor it is; rows without floors (a CPU, other kinds of work) are left out.
+    """
+    rows = [row for row in sweep.where(direction=direction) if row.get("floor_ms")]
+    figure = go.Figure()
+    for floor, colour in _FLOOR_COLOURS.items():
+        bound = [row for row in rows if max(row["floor_ms"], key=row["floor_ms"].get) == floor]
+        figure.add_scatter(
+            name=f"bound by {_FLOOR_NAMES[floor]}",
+            x=[row["floor_ms"][floor] for row in bound],
+            y=[row["ms"] for row in bound],
+            text=[f"{_problem(row)} {row['dtype']} {row['backend']}" for row in bound],
+            customdata=[row["floor_ms"][floor] / row["ms"] for row in bound],
+            hovertemplate="%{text}<br>%{y:.3f} ms, %{customdata:.0%} of the floor's speed"
+            "<extra></extra>",
+            mode="markers",
+            marker={
+                "color": colour,
+                "size": 8,
+                "symbol": "circle" if sweep.here else "circle-open",
+            },
+        )
+    figure.update_layout(
+        template="plotly_white", height=460, margin={"l": 60, "r": 20, "t": 60, "b": 50},
+        title={"text": f"measured against the floor<br><sup>{sweep.source}</sup>"},
+    )  # fmt: skip
+    figure.update_xaxes(title="highest floor, ms", type="log")
+    figure.update_yaxes(title=f"measured ms, {DIRECTIONS[direction]}", type="log")
+    if rows:
+        _diagonal(figure, [max(row["floor_ms"].values()) for row in rows])
+    return figure
+
+
+def _diagonal(figure: go.Figure, floors: Sequence[float]) -> None:
+    ends = [min(floors) / 1.3, max(floors) * 1.3]
+    for times, dash in ((1, "solid"), (2, "dash"), (4, "dot")):
+        figure.add_scatter(
+            x=ends, y=[times * end for end in ends], mode="lines", hoverinfo="skip",
+            name="the floor" if times == 1 else f"{times} times the floor",
+            line={"color": "#999", "dash": dash, "width": 1},
+        )  # fmt: skip

@@ -1,0 +1,111 @@
+"""Buttons, progress and a live figure around a `Session`. A view: what it shows is the session's."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as w
+import plotly.graph_objects as go
+import torch
+
+from workbench.bench import figures, plan, session
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workbench.bench.case import Case
+
+_REDRAW_SECONDS = 0.5
+_BUTTONS = {session.CANCELLED: "Resume", session.FAILED: "Try again"}
+
+
+class BenchPanel(w.VBox):  # type: ignore[misc]
+    """Times a sweep at the press of a button, in a process of its own.
+
+    Parameters
+    ----------
+    path
+        The results file: where a sweep that was cancelled or killed goes on from.
+    cases
+        What to time; by default the full plan on a GPU, the small one on a CPU.
+    device
+        By default the GPU if there is one.
+    """
+
+    def __init__(
+        self,
+        path: str | Path = "bench-here.jsonl",
+        cases: Sequence[Case] | None = None,
+        device: str | None = None,
+    ) -> None:
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        name = "full" if self.device != "cpu" else "small"
+        self.start = w.Button(description="Start", button_style="primary", icon="play")
+        self.cancel = w.Button(description="Cancel", icon="stop")
+        self.again = w.Button(description="Start again", icon="trash")
+        self.progress = w.IntProgress(0, 0, 1, layout=w.Layout(width="16em"))
+        self.status = w.Label()
+        self.over = w.Dropdown(
+            options=[(text, key) for key, text in figures.AXES.items()], description="against"
+        )
+        self.direction = w.Dropdown(
+            options=[(text, key) for key, text in figures.DIRECTIONS.items()], description="time of"
+        )
+        self.drawing = w.Box()
+        self._drawn = 0.0
+        self.start.on_click(self._pressed_start)
+        self.cancel.on_click(self._pressed_cancel)
+        self.again.on_click(self._pressed_again)
+        for choice in (self.over, self.direction):
+            choice.observe(self._chosen, "value")
+        self.session = session.Session(
+            cases or plan.find_plan(name), path, self.device, name, self._changed
+        )
+        buttons = w.HBox([self.start, self.cancel, self.again, self.over, self.direction])
+        super().__init__([buttons, w.HBox([self.progress, self.status]), self.drawing])
+        self._changed()
+
+    def _pressed_start(self, button: Any) -> None:
+        del button
+        self.session.start()
+
+    def _pressed_cancel(self, button: Any) -> None:
+        del button
+        self.session.cancel()
+
+    def _pressed_again(self, button: Any) -> None:
+        del button
+        self.session.forget()
+
+    def _chosen(self, change: Any) -> None:
+        del change
+        self._draw()
+
+    def _changed(self) -> None:
+        """Show the session as it is; the figure at most every `_REDRAW_SECONDS` while running."""
+        if not hasattr(self, "session"):
+            return  # it is being made
+        phase = self.session.phase
+        running = phase == session.RUNNING
+        self.start.description = _BUTTONS.get(phase, "Start")
+        self.start.disabled = running or phase == session.DONE
+        self.cancel.disabled = not running
+        self.again.disabled = running or phase == session.READY
+        self.status.value = self.session.message
+        self.progress.max, self.progress.value = self.session.of, self.session.done
+        if not running or time.monotonic() - self._drawn > _REDRAW_SECONDS:
+            self._draw()
+
+    def _draw(self) -> None:
+        self._drawn = time.monotonic()
+        over, direction = self.over.value, self.direction.value
+        try:
+            sweep = self.session.sweep
+        except WorkbenchError:  # nothing is timed yet
+            figure = figures.empty(over, direction, "nothing measured here yet", "this machine")
+        else:
+            figure = figures.scaling(sweep, over, direction)
+        self.drawing.children = (go.FigureWidget(figure),)
