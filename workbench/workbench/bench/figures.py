@@ -88,13 +88,13 @@ def scaling(
     for backend, dtype in _series(sweep.where(direction=direction, **fixed)):
         rows = sweep.where(direction=direction, backend=backend, dtype=dtype, **fixed)
         name, colour = f"{NAMES[backend]}, {dtype}", COLOURS[backend]
-        _line(figure, rows, over, name, colour, "solid" if sweep.here else "dash")
+        _line(figure, rows, over, name, colour=colour, dash="solid" if sweep.here else "dash")
     for other in others:
         names = dict.fromkeys(row["backend"] for row in other.rows)
         for name, colour in zip(names, _PUBLISHED_COLOURS, strict=False):
             wanted = {k: v for k, v in fixed.items() if k != "heads"}
             rows = other.where(direction=direction, backend=name, dtype="bfloat16", **wanted)
-            _line(figure, rows, over, f"{name} (published)", colour, "dot")
+            _line(figure, rows, over, f"{name} (published)", colour=colour, dash="dot")
     return figure
 
 
@@ -116,7 +116,7 @@ def _series(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 
 def _line(
-    figure: go.Figure, rows: Sequence[Row], over: str, name: str, colour: str, dash: str
+    figure: go.Figure, rows: Sequence[Row], over: str, name: str, *, colour: str, dash: str
 ) -> None:
     """Add a line with its quartiles; of one head size twice, that with most heads."""
     best: dict[int, Row] = {}
@@ -151,8 +151,8 @@ def speed_up(
 ) -> go.Figure:
     """Return how many times faster `ours` is than `theirs`, a bar a problem that both have.
 
-    With `published`, `theirs` is a name in it. Only problems with equal sizes and cell are compared;
-    the types are those that each has, in the bar's name.
+    With `published`, `theirs` is a name in it. Only problems of equal cell, sizes and type are
+    compared.
     """
     bars = speed_ups(sweep, ours, theirs, published, direction)
     figure = go.Figure()
@@ -208,6 +208,7 @@ def roofline(sweep: Sweep, direction: str = "forward") -> go.Figure:
     """
     rows = [row for row in sweep.where(direction=direction) if row.get("floor_ms")]
     figure = go.Figure()
+    symbol = "circle" if sweep.here else "circle-open"
     for floor, colour in _FLOOR_COLOURS.items():
         bound = [row for row in rows if max(row["floor_ms"], key=row["floor_ms"].get) == floor]
         figure.add_scatter(
@@ -219,11 +220,7 @@ def roofline(sweep: Sweep, direction: str = "forward") -> go.Figure:
             hovertemplate="%{text}<br>%{y:.3f} ms, %{customdata:.0%} of the floor's speed"
             "<extra></extra>",
             mode="markers",
-            marker={
-                "color": colour,
-                "size": 8,
-                "symbol": "circle" if sweep.here else "circle-open",
-            },
+            marker={"color": colour, "size": 8, "symbol": symbol},
         )
     figure.update_layout(
         template="plotly_white", height=460, margin={"l": 60, "r": 20, "t": 60, "b": 50},

@@ -1,9 +1,8 @@
-"""Buttons, progress and a live figure around a `Session`. A view: what it shows is the session's."""
+"""Buttons, progress and a live figure around a `Session`: a view of what the session knows."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as w
@@ -11,10 +10,12 @@ import plotly.graph_objects as go
 import torch
 
 from workbench.bench import figures, plan, session
+from workbench.bench.case import DIRECTIONS
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from workbench.bench.case import Case
 
@@ -52,7 +53,7 @@ class BenchPanel(w.VBox):  # type: ignore[misc]
             options=[(text, key) for key, text in figures.AXES.items()], description="against"
         )
         self.direction = w.Dropdown(
-            options=[(text, key) for key, text in figures.DIRECTIONS.items()], description="time of"
+            options=[(text, key) for key, text in DIRECTIONS.items()], description="time of"
         )
         self.drawing = w.Box()
         self._drawn = 0.0

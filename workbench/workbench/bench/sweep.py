@@ -128,11 +128,15 @@ def _of_script(path: Path) -> Sweep:
 
 
 def _renamed(row: Row) -> Row:
-    backend = _BASELINES.get(row["backend"], row["backend"])
-    kept = {name: row[name] for name in ("cell", "dtype", "batch", "heads", "head_dim")}
-    case = Case(
-        backend, **kept, direction=_DIRECTIONS[row["what"]], steps=row["time_steps"]
-    )  # fmt: skip
+    kept: Row = {name: row[name] for name in ("cell", "dtype", "batch", "heads", "head_dim")}
+    case = Case.of(
+        {
+            **kept,
+            "backend": _BASELINES.get(row["backend"], row["backend"]),
+            "direction": _DIRECTIONS[row["what"]],
+            "steps": row["time_steps"],
+        }
+    )
     found: Row = {"kind": "result", "key": case.key, **case.as_dict()}
     found |= {name: row[name] for name in ("ms", "ms_p25", "ms_p75", "repeats")}
     if "floor_ms" in row:
