@@ -1,13 +1,12 @@
 """What no kernel can beat: its bytes, its products, its steps one after another.
 
-Bytes and products at the peaks of the GPU's row in `rnnkernels.gpus` (data sheets). The latency of
-a step was measured on an H200 (`data/reference/floors_h200.jsonl`); GPUs of the same chip use it,
-for others there is no floor of steps.
+Bytes and products at the peaks of the GPU's row in `rnnkernels.gpus` (data sheets). A step takes at
+least a barrier, one product and the cell's arithmetic, as measured on an H200
+(`data/reference/floors_h200.jsonl`); GPUs of the same chip use it, others have no floor of steps.
 """
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 from rnnkernels import CELLS, RnnError
@@ -18,10 +17,12 @@ from workbench.bench.case import BOTH, KERNELS, Case
 if TYPE_CHECKING:
     import torch
 
-# Nanoseconds of one exchange of h by its bytes: in a cluster of 8 blocks, and through L2.
-_CLUSTER_NS = ((2048, 342.0), (8192, 625.0), (24576, 1121.0))
-_GPU_NS = ((2048, 1159.0), (24576, 2450.0), (65536, 4476.0))
-_BARRIER_NS, _POINTWISE_NS, _MMA_NS = 20.0, 46.0, 13.7
+# Nanoseconds, the least of each kind. A barrier of threads of one block, of a cluster, of blocks
+# through L2; a dependent mma.sync; an LSTM's arithmetic with tanh.approx.
+_BLOCK_NS, _CLUSTER_NS, _GPU_NS = 14.1, 183.0, 727.0
+_MMA_NS, _POINTWISE_NS = 13.7, 46.0
+_SM_BYTES = (227 + 256) * 1024  # shared memory and registers of a multiprocessor
+_CLUSTER = 16  # multiprocessors at most
 _SAME_CHIP = ("H100", "H200")
 _ITEMSIZE = {"bfloat16": 2, "float16": 2, "float32": 4}
 _SAME_WORK = (*KERNELS, "compiled", "vanilla")
@@ -68,19 +69,13 @@ def products(case: Case) -> int:
 
 
 def step_ns(case: Case) -> float:
-    """Return the least a step takes: an exchange of 8 rows of h, products in a chain, the cell.
+    """Return the least that a step takes: a barrier among those that hold R, a product, the cell.
 
-    Up to head_dim 64 a barrier within a block, up to 512 a cluster, else through L2.
+    R (G D D) of a head lies in one multiprocessor if it fits, else in a cluster, else in all.
     """
-    if case.head_dim <= 64:
-        exchange = _BARRIER_NS
+    held = len(CELLS[case.cell].gates) * case.head_dim**2 * _ITEMSIZE[case.dtype]
+    if held <= _SM_BYTES:
+        barrier = _BLOCK_NS
     else:
-        exchange = _between(_CLUSTER_NS if case.head_dim <= 512 else _GPU_NS, 16 * case.head_dim)
-    return exchange + _POINTWISE_NS + max(1.0, case.head_dim / 64) * _MMA_NS
-
-
-def _between(points: tuple[tuple[int, float], ...], size: int) -> float:
-    """Interpolate, and go on from the last two points beyond them."""
-    pairs = list(itertools.pairwise(points))
-    (x0, y0), (x1, y1) = next((p for p in pairs if size <= p[1][0]), pairs[-1])
-    return y0 + (y1 - y0) * max(size - x0, 0) / (x1 - x0)
+        barrier = _CLUSTER_NS if held <= _CLUSTER * _SM_BYTES else _GPU_NS
+    return barrier + _MMA_NS + _POINTWISE_NS
