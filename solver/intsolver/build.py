@@ -26,21 +26,25 @@ def build(
     domains: Mapping[str, NDArray[Any]],
     objective: Low | None = None,
     *,
+    after: Sequence[tuple[Low, ...]] | None = None,
     prune: bool = True,
 ) -> Chain:
     """Return the chain of a component whose variables are taken in this order.
 
-    `prune` checks constraints with some variables still open, as far as they are decided.
+    `after` is what the states after each level hold, where that is known already. `prune` checks
+    constraints with some variables still open, as far as they are decided.
     """
     wide = any(domains[name].dtype == object for name in order)
     builder = _Builder(pool, list(constraints), objective, wide=wide)
     builder.prune = prune and not builder.wide
     frontier: tuple[Low, ...] = ()
     levels = []
-    for name, after in zip(order, frontiers(pool, order, builder.watched, objective), strict=True):
+    for name, held in zip(
+        order, after or frontiers(pool, order, builder.watched, objective), strict=True
+    ):
         domain = domains[name].astype(object) if builder.wide else domains[name]
-        levels.append(builder.level(name, domain, frontier, after))
-        frontier = after
+        levels.append(builder.level(name, domain, frontier, held))
+        frontier = held
     slots, parameters = builder.count, builder.parameters
     return Chain(tuple(order), levels, slots, parameters, builder.wide, objective)
 
@@ -118,55 +122,64 @@ def frontiers(
     pool: Pool, order: Sequence[str], watched: Sequence[Low], objective: Low | None = None
 ) -> list[tuple[Low, ...]]:
     """Return what the states after each level hold."""
-    known: dict[int, tuple[Low, ...]] = {}
-    assigned: set[str] = set()
+    residuals = _Residuals(pool, order)
+    open_ = list(watched)
     found = []
     for name in order:
-        assigned.add(name)
-        signals: dict[int, Low] = {}
-        open_ = []
-        for c in watched:
-            if name in c.names:
-                if c.names <= assigned:
-                    if c is not objective:
-                        known.pop(id(c), None)
-                        continue
-                    known[id(c)] = (c,)
-                else:
-                    known[id(c)] = residual(pool, c, assigned, order)
-            open_.append(c)
-            for signal in known.get(id(c), ()):
-                signals[id(signal)] = signal
-        watched = open_
-        found.append(tuple(signals.values()))
+        residuals.take(name)
+        open_ = [c for c in open_ if c is objective or not c.names <= residuals.taken]
+        found.append(tuple(dict.fromkeys([x for c in open_ for x in residuals.whole(c)])))
     return found
 
 
-def residual(pool: Pool, node: Low, assigned: set[str], order: Sequence[str]) -> tuple[Low, ...]:
-    """Return what has to be kept of the assigned variables to go on with a node."""
-    if node.partial and node.logical:
-        return tuple(pool.name(v) for v in order if v in assigned and v in node.names)
-    found: dict[int, Low] = {}
-    _residual(pool, node, assigned, found)
-    return tuple(found.values())
+class _Residuals:
+    """What has to be kept of the variables taken so far to go on with a node.
 
+    Most of a node stays as it is from one variable to the next, and nodes have parts in common.
+    """
 
-def _residual(pool: Pool, node: Low, assigned: set[str], found: dict[int, Low]) -> None:
-    names = node.names
-    if names.isdisjoint(assigned):
-        return
-    if node.kind == "product" and len(node.of) == 2 and node.of[0].constant:
-        _residual(pool, node.of[1], assigned, found)  # a multiple of it says no more
-        return
-    if names <= assigned:
-        found[id(node)] = node
-        return
-    rest = node.of
-    if node.kind in ("sum", "product"):
-        done = [x for x in node.of if x.names and x.names <= assigned]
-        if len(done) > 1:
-            part = pool.make(node.kind, tuple(done))
-            found[id(part)] = part
-            rest = tuple(x for x in node.of if x not in done)
-    for x in rest:
-        _residual(pool, x, assigned, found)
+    def __init__(self, pool: Pool, order: Sequence[str]) -> None:
+        self.pool, self.order = pool, order
+        self.taken: set[str] = set()
+        self._last = ""
+        self._known: dict[Low, tuple[int, tuple[Low, ...]]] = {}  # with how many were taken then
+
+    def take(self, name: str) -> None:
+        """Take one more variable."""
+        self.taken.add(name)
+        self._last = name
+
+    def whole(self, node: Low) -> tuple[Low, ...]:
+        """Return what has to be kept for a constraint or an objective."""
+        if node.names <= self.taken:
+            return (node,)
+        if node.partial and node.logical:
+            return tuple([self.pool.name(v) for v in self.order if v in self.taken & node.names])
+        return self._of(node)
+
+    def _of(self, node: Low) -> tuple[Low, ...]:
+        if node.names.isdisjoint(self.taken):
+            return ()
+        count = len(self.taken)
+        known = self._known.get(node)
+        if known is not None and (known[0] == count or self._last not in node.names):
+            return known[1]
+        kept = self._worked_out(node)
+        self._known[node] = count, kept
+        return kept
+
+    def _worked_out(self, node: Low) -> tuple[Low, ...]:
+        if node.kind == "product" and len(node.of) == 2 and node.of[0].constant:
+            return self._of(node.of[1])  # a multiple of it says no more
+        if node.names <= self.taken:
+            return (node,)
+        kept: list[Low] = []
+        rest = node.of
+        if node.kind in ("sum", "product"):
+            done = [x for x in rest if x.names and x.names <= self.taken]
+            if len(done) > 1:
+                kept.append(self.pool.make(node.kind, tuple(done)))
+                rest = tuple([x for x in rest if x not in done])
+        for x in rest:
+            kept += self._of(x)
+        return tuple(kept)

@@ -296,6 +296,5 @@ def _key(signals: Sequence[Low], columns: Columns) -> tuple[NDArray[Any], int]:
 
 def as_array(domain: Sequence[int]) -> NDArray[Any]:
     """Return integers as int64 where they fit, else as Python integers."""
-    if all(-INT64 < value < INT64 for value in domain):
-        return np.array(domain, np.int64)
-    return np.array(domain, object)
+    small = not domain or (min(domain) > -INT64 and max(domain) < INT64)
+    return np.array(domain, np.int64 if small else object)

@@ -155,7 +155,8 @@ class Pool:
     def product(self, factors: Iterable[Low]) -> Low:
         """Return a product, its constant factors collected."""
         factors = tuple(factors)
-        constant, kept = 1, []
+        constant = 1
+        kept: list[Low] = []
         for factor in factors:
             if factor.kind == "constant":
                 constant *= factor.value
@@ -255,7 +256,7 @@ class Pool:
         return node if verdict is None else self.constant(int(verdict))
 
 
-def conjuncts(node: Node) -> list[Node]:
+def conjuncts(node: e.Constraint) -> list[e.Constraint]:
     """Return the constraints that a conjunction is of."""
     if isinstance(node, e.All):
         return [part for of in node.of for part in conjuncts(of)]

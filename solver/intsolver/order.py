@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from intsolver.lower import Low, Pool
 
+Frontier = tuple["Low", ...]
 _SAMPLES = 256
 _HUGE = 1e8  # pairs by rule of thumb, from where on sampling is worth its time
 _CHEAP = 100_000  # pairs of a state and a value for which no better order is looked for
@@ -31,8 +32,10 @@ def arrange(
     domains: Mapping[str, NDArray[Any]],
     *,
     large: bool,
-) -> list[str]:
+) -> tuple[tuple[str, ...], list[Frontier] | None]:
     """Return the variables in an order that keeps the number of states small at every level.
+
+    With it comes what the states after each level hold, where that was worked out.
 
     In a large problem a second order, those in most constraints first, is weighed against the
     first by what their states are made of.
@@ -41,21 +44,26 @@ def arrange(
     weights = [math.log(x) for x in left]
     order = _greedy(names, constraints, weights, domains)
     if not large:
-        return order
-    work = _work(pool, order, constraints, weights, domains)
+        return tuple(order), None
+    after = frontiers(pool, order, constraints)
+    work = _work(order, after, constraints, weights, domains)
     if work < _CHEAP:
-        return order
+        return tuple(order), after
     sampled = _sampled(pool, names, constraints, domains) if work > _HUGE else None
     if sampled is not None:
         weights = [math.log(max(x, 1e-4)) for x in sampled]
         order = _greedy(names, constraints, weights, domains)
-        work = _work(pool, order, constraints, weights, domains)
+        after = frontiers(pool, order, constraints)
+        work = _work(order, after, constraints, weights, domains)
     degree = dict.fromkeys(names, 0)
     for c in constraints:
         for name in c.names:
             degree[name] += 1
     other = sorted(names, key=lambda name: (-degree[name], domains[name].size))
-    return other if _work(pool, other, constraints, weights, domains) < work else order
+    after_other = frontiers(pool, other, constraints)
+    if _work(other, after_other, constraints, weights, domains) < work:
+        return tuple(other), after_other
+    return tuple(order), after
 
 
 def _greedy(
@@ -95,8 +103,8 @@ def _greedy(
 
 
 def _work(
-    pool: Pool,
     order: Sequence[str],
+    after: Sequence[Frontier],
     constraints: Sequence[Low],
     weights: Sequence[float],
     domains: Mapping[str, NDArray[Any]],
@@ -105,7 +113,7 @@ def _work(
     rows = states = 0.0  # logarithms
     work = 0.0
     assigned: set[str] = set()
-    for name, signals in zip(order, frontiers(pool, order, constraints), strict=True):
+    for name, signals in zip(order, after, strict=True):
         assigned.add(name)
         size = math.log(max(domains[name].size, 1))
         work += math.exp(min(states + size, 60.0))

@@ -6,33 +6,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from intsolver import component
 from intsolver.build import build
 from intsolver.chain import INT64, Chain, as_array
+from intsolver.component import Component, assignments
 from intsolver.evaluate import substitute
 from intsolver.expr import Constant, Expr
 from intsolver.lower import PARAMETER, Low, Pool, conjuncts, tighten
 from intsolver.membership import Membership
 from intsolver.narrow import narrow
-from intsolver.order import arrange
 from intsolver.parts import Diagram, Grid, Table
-from intsolver.search import search
-from intsolver.small import MOST, MOST_VARIABLES, Small
 from intsolver.solutions import Solutions
-from intsolver.standing import Standing, stand
 from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
-    from intsolver.parts import Part
     from intsolver.expr import Constraint
+    from intsolver.parts import Part
     from intsolver.system import System
     from intsolver.vector import Function
 
 _OBJECTIVES = 32  # chains kept for objectives
-_SMALL = 30_000  # below that many assignments looking ahead costs more than it saves
 
 
 class Solver:
@@ -111,47 +108,43 @@ class Plan:
 
     def __init__(self, system: System, reach: int) -> None:
         self.system = system
-        self.names = tuple(name for name, _ in system.variables)
+        self.names = tuple([name for name, _ in system.variables])
         self.domains = {name: as_array(domain) for name, domain in system.variables}
-        self.narrow = dict(self.domains)
-        parts = [part for constraint in system.constraints for part in conjuncts(constraint)]
-        large = self._cells(self.names) > _SMALL
-        if large:
-            narrow(parts, self.narrow)
-        self.empty = not all(domain.size for domain in self.narrow.values())
+        self.narrow = dict(self.domains)  # the values that are left
+        self._box = {name: (min(d), max(d)) for name, d in system.variables if d}
         self._reach = dict.fromkeys(system.parameters, (-reach, reach))
-        self._bound()
+        self.empty = False
         self.globals: list[Low] = []
         self.constraints: list[Low] = []
-        self.chains: tuple[Chain | Small, ...] = ()
+        self.components: list[Component] = []
         self.free: tuple[str, ...] = ()
         self._objectives: dict[Expr, tuple[Low, Chain | None, frozenset[int]]] = {}
-        self._standing: dict[int, Standing | None] = {}  # by the identity of a chain
-        if self.empty:
-            return
+        parts = [part for constraint in system.constraints for part in conjuncts(constraint)]
+        large = assignments(self.names, self.narrow) > component.SMALL
+        if large:
+            narrow(parts, self.narrow)
         self._lower(parts)
-        if self._filter() and large and not self.empty:
-            self._bound()
+        if self._filter() and large:
             self._lower(parts)
+        self.empty = self.empty or not all(domain.size for domain in self.narrow.values())
         if self.empty:
             return
-        self.chains = tuple(self._chains())
-        bound = {name for chain in self.chains for name in chain.order}
-        self.free = tuple(name for name in self.names if name not in bound)
-
-    def _bound(self) -> None:
-        """Start a pool of nodes over the values that are left."""
-        box: dict[str, tuple[int, int]] = {}
-        for name, domain in self.narrow.items():
-            if domain.size:
-                box[name] = int(domain.min()), int(domain.max())
-        self.fixed = {name: box[name][0] for name, d in self.narrow.items() if d.size == 1}
-        self.pool = Pool(box, self.fixed, self._reach)
+        groups = component.components(self.names, self.constraints)
+        self.components = [Component(self.pool, *group, self.narrow) for group in groups]
+        bound = {name for each in self.components for name in each.order}
+        self.free = tuple([name for name in self.names if name not in bound])
 
     def _lower(self, parts: Iterable[Constraint]) -> None:
         """Lower the constraints over the values that are left."""
+        box = dict(self._box)
+        for name, domain in self.narrow.items():
+            if domain.size and domain is not self.domains[name]:
+                box[name] = int(domain.min()), int(domain.max())
+        self.fixed = {name: box[name][0] for name, d in self.narrow.items() if d.size == 1}
+        self.pool = Pool(box, self.fixed, self._reach)
         self.constraints.clear()
         self.globals.clear()
+        self.empty = False
         for part in parts:
             node = tighten(self.pool, self.pool.lower(part))
             if node.constant:
@@ -174,8 +167,8 @@ class Plan:
                 kept = self._kept(name, Compiler(self.pool, {id(self.pool.name(name)): 0})(node))
                 self.narrow[name] = kept
                 low, high = self.pool.box[name]
-                self.empty = self.empty or not kept.size
-                shrank = shrank or (kept.size and (kept.min() > low or kept.max() < high))
+                if kept.size:
+                    shrank = shrank or bool(kept.min() > low or kept.max() < high)
             else:
                 rest.append(node)
         self.constraints[:] = rest
@@ -188,34 +181,8 @@ class Plan:
         ok = check(env)
         if env.bad is not None:
             ok = ok & ~env.bad
-        return domain[np.broadcast_to(np.asarray(ok, bool), domain.shape)]
-
-    def _chains(self) -> list[Chain | Small]:
-        chains: list[Chain | Small] = []
-        for names, constraints in components(self.names, self.constraints):
-            exact = any(c.peak >= INT64 for c in constraints)
-            exact = exact or any(self.narrow[name].dtype == object for name in names)
-            if self._cells(names) <= MOST and len(names) <= MOST_VARIABLES and not exact:
-                chains.append(Small(self.pool, names, constraints, self.narrow))
-            else:
-                chains.append(self._chain(names, constraints))
-        return chains
-
-    def _cells(self, names: Iterable[str]) -> float:
-        """Return how many assignments there are of some variables."""
-        cells = 1.0
-        for name in names:
-            cells *= self.narrow[name].size
-        return cells
-
-    def _chain(
-        self,
-        names: Sequence[str],
-        constraints: Sequence[Low],
-    ) -> Chain:
-        large = self._cells(names) > _SMALL
-        order = arrange(self.pool, names, constraints, self.narrow, large=large)
-        return build(self.pool, order, constraints, self.narrow, prune=large)
+        kept: NDArray[Any] = domain[np.broadcast_to(np.asarray(ok, bool), domain.shape)]
+        return kept
 
     # -- solving ----------------------------------------------------------------------------
 
@@ -247,37 +214,14 @@ class Plan:
         if not self.possible(parameters, pinned):
             return self._nothing()
         parts: list[Part] = []
-        for chain in self.chains:
-            part = self._part(chain, parameters, pinned, max_rows)
+        for each in self.components:
+            part = each.solve(parameters, pinned, max_rows)
             if not part.count:
                 return self._nothing()
             parts.append(part)
         if self.free:
             parts.append(self._grid(pinned))
         return Solutions(self.names, parts, Membership(self, dict(parameters), dict(pinned)))
-
-    def _part(
-        self,
-        chain: Chain | Small,
-        parameters: Mapping[str, int],
-        pinned: Mapping[str, int],
-        max_rows: int,
-    ) -> Part:
-        """Return the solutions of a component."""
-        if isinstance(chain, Small):
-            return chain.solve(parameters, pinned)
-        if chain.parameter_slots:
-            if id(chain) not in self._standing:
-                names = set(chain.order)
-                constraints = [c for c in self.constraints if c.names <= names]
-                self._standing[id(chain)] = stand(self.pool, chain, constraints, self.narrow)
-            standing = self._standing[id(chain)]
-            if standing is not None and standing.rows <= max_rows:
-                return standing.solve(parameters, pinned)
-        layers, _, states = chain.run(parameters, pinned, max_rows)
-        if not states:
-            return Table({name: self.domains[name][:0] for name in chain.order}, 0)
-        return Diagram(chain.order, [lv.domain for lv in chain.levels], layers)
 
     def limit(
         self,
@@ -290,11 +234,8 @@ class Plan:
         if n <= 0 or not self.possible(parameters, pinned):
             return self._nothing()
         parts: list[Part] = []
-        for chain in self.chains:
-            if isinstance(chain, Small):
-                table = chain.solve(parameters, pinned)
-            else:
-                table = search(chain, parameters, pinned, n, max_states)
+        for each in self.components:
+            table = each.limit(parameters, pinned, n, max_states)
             if not table.count:
                 return self._nothing()
             parts.append(table)
@@ -353,10 +294,10 @@ class Plan:
         """Return the parts before and after an objective's chain, so that ties are in order."""
         before: list[Part] = []
         after: list[Part] = []
-        first = min(read, default=len(self.chains))
-        for place, other in enumerate(self.chains):
+        first = min(read, default=len(self.components))
+        for place, other in enumerate(self.components):
             if place not in read:
-                part = self._part(other, parameters, pinned, max_rows)
+                part = other.solve(parameters, pinned, max_rows)
                 (before if place < first else after).append(part)
         free = [name for name in self.free if name not in chain.order]
         if free:
@@ -386,43 +327,15 @@ class Plan:
                 node = self.pool.make("exact", node.of)
             known = node, None, frozenset()
             if node.names:
-                read = [i for i, c in enumerate(self.chains) if node.names & set(c.order)]
-                order = [name for i in read for name in self.chains[i].order]
+                read = [i for i, c in enumerate(self.components) if node.names & set(c.order)]
+                order = [name for i in read for name in self.components[i].order]
                 order += [name for name in self.free if name in node.names]
                 joined = set(order)
                 constraints = [c for c in self.constraints if c.names <= joined]
-                large = self._cells(order) > _SMALL
+                large = assignments(order, self.narrow) > component.SMALL
                 chain = build(self.pool, order, constraints, self.narrow, node, prune=large)
                 known = node, chain, frozenset(read)
             if len(self._objectives) > _OBJECTIVES:
                 self._objectives.clear()
             self._objectives[objective] = known
         return known
-
-
-def components(
-    names: Sequence[str], constraints: Sequence[Low]
-) -> list[tuple[list[str], list[Low]]]:
-    """Return groups of variables that constraints connect, each with its constraints."""
-    leader: dict[str, str] = {}
-
-    def find(name: str) -> str:
-        while leader[name] != name:
-            leader[name] = name = leader[leader[name]]
-        return name
-
-    for node in constraints:
-        first = None
-        for name in node.names:
-            leader.setdefault(name, name)
-            if first is None:
-                first = find(name)
-            else:
-                leader[find(name)] = first
-    groups: dict[str, tuple[list[str], list[Low]]] = {}
-    for name in names:
-        if name in leader:
-            groups.setdefault(find(name), ([], []))[0].append(name)
-    for node in constraints:
-        groups[find(next(iter(node.names)))][1].append(node)
-    return list(groups.values())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from intsolver.build import build
-from intsolver.chain import INT64, Chain
+from intsolver.chain import INT64
 from intsolver.errors import TooManySolutions
 from intsolver.lower import TRUTHS
 from intsolver.parts import Diagram, Table
@@ -176,17 +176,18 @@ class Selection:
 
 def stand(
     pool: Pool,
-    chain: Chain,
+    order: Sequence[str],
     constraints: Sequence[Low],
     domains: Mapping[str, NDArray[Any]],
 ) -> Standing | None:
     """Return the standing rows of a component, None where they are too many or pass 64 bits."""
     bound = [c for c in constraints if c.parameters]
-    if not bound or chain.wide or any(c.peak >= INT64 for c in bound):
+    wide = any(c.peak >= INT64 for c in bound) or any(domains[n].dtype == object for n in order)
+    if not bound or wide:
         return None
     free = [c for c in constraints if not c.parameters]
     try:
-        base = build(pool, chain.order, free, domains)
+        base = build(pool, order, free, domains)
         layers, _, _ = base.run({}, {}, _MOST_STATES)
     except TooManySolutions:
         return None

@@ -8,7 +8,7 @@ import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intsolver import Problem, chain, solve, standing
+from intsolver import Problem, chain, component, standing
 from intsolver.errors import TooManySolutions
 from random_problems import Stated, problems
 
@@ -30,7 +30,7 @@ def rows_of(found: Solutions) -> list[Row]:
 def large_path(request: pytest.FixtureRequest) -> Iterator[str]:
     """Prune and narrow always; check sparsely always; a few cells at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(solve, "_SMALL", 0)
+        patch.setattr(component, "SMALL", 0)
         if request.param != "pruned":
             patch.setattr(chain, "_DENSE", 0)
         if request.param == "blocks":
@@ -313,7 +313,7 @@ def test_each_is_exact_in_either_path(
     constraints: list[str],
     rows: list[Row],
 ) -> None:
-    monkeypatch.setattr(solve, "_SMALL", small)
+    monkeypatch.setattr(component, "SMALL", small)
     problem = Problem("exact")
     for name, domain in domains.items():
         problem.var(name, domain)

@@ -11,7 +11,7 @@ import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intsolver import Infeasible, Problem, chain, order, solve, standing
+from intsolver import Infeasible, Problem, chain, component, order, standing
 from random_problems import NeedsTextError, Stated, problems, text
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def rows_of(found: Solutions, stated: Stated) -> list[Row]:
 def as_if_large() -> Iterator[None]:
     """Have small problems take every path that the solver keeps for large ones."""
     thresholds = [
-        (solve, "_SMALL", 0),  # looking ahead at single values, pruning of levels
+        (component, "SMALL", 0),  # looking ahead at single values, pruning of levels
         (chain, "_DENSE", 4),  # rows that failed one check skip the next
         (chain, "_GRID", 16),  # a level expanded in blocks
         (order, "_CHEAP", 0),  # several orders weighed

@@ -1,0 +1,129 @@
+"""A group of variables that constraints connect, and how it is solved.
+
+Few assignments are looked at in one piece, otherwise it is a chain of levels; where parameters
+occur, what does not depend on them stands from one solve to the next. Each is made when it is
+first needed.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from intsolver.build import build
+from intsolver.chain import INT64, Chain
+from intsolver.order import arrange
+from intsolver.parts import Diagram, Table
+from intsolver.search import search
+from intsolver.small import MOST, MOST_VARIABLES, Small
+from intsolver.standing import Standing, stand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from intsolver.lower import Low, Pool
+    from intsolver.narrow import Domains
+    from intsolver.parts import Part
+
+SMALL = 30_000  # below that many assignments looking ahead costs more than it saves
+
+
+class Component:
+    """Some variables and the constraints between them; the set is lexicographic in `order`."""
+
+    def __init__(
+        self, pool: Pool, names: Sequence[str], constraints: Sequence[Low], domains: Domains
+    ) -> None:
+        self.pool, self.constraints, self.domains = pool, constraints, domains
+        self.order = tuple(names)
+        self._small: Small | None = None
+        self._after: list[tuple[Low, ...]] | None = None
+        cells = assignments(names, domains)
+        self._large = cells > SMALL
+        if cells <= MOST and len(names) <= MOST_VARIABLES and not self._exact():
+            self._small = Small(pool, names, constraints, domains)
+        else:
+            self.order, self._after = arrange(pool, names, constraints, domains, large=self._large)
+
+    def _exact(self) -> bool:
+        """Return whether 64 bits are too few."""
+        return any(c.peak >= INT64 for c in self.constraints) or any(
+            self.domains[name].dtype == object for name in self.order
+        )
+
+    @cached_property
+    def _chain(self) -> Chain:
+        return build(
+            self.pool,
+            self.order,
+            self.constraints,
+            self.domains,
+            after=self._after,
+            prune=self._large,
+        )
+
+    @cached_property
+    def _standing(self) -> Standing | None:
+        return stand(self.pool, self.order, self.constraints, self.domains)
+
+    def solve(
+        self, parameters: Mapping[str, int], pinned: Mapping[str, int], max_rows: int
+    ) -> Part:
+        """Return every solution; raises as `Solver.solve`."""
+        if self._small is not None:
+            return self._small.solve(parameters, pinned)
+        standing = self._standing
+        if standing is not None and standing.rows <= max_rows:
+            return standing.solve(parameters, pinned)
+        layers, _, states = self._chain.run(parameters, pinned, max_rows)
+        if not states:
+            return Table({name: self.domains[name][:0] for name in self.order}, 0)
+        return Diagram(self.order, [level.domain for level in self._chain.levels], layers)
+
+    def limit(
+        self,
+        parameters: Mapping[str, int],
+        pinned: Mapping[str, int],
+        n: int,
+        max_states: int | None,
+    ) -> Table:
+        """Return the first `n` solutions, or more where that is as easy; raises as `search`."""
+        if self._small is not None:
+            return self._small.solve(parameters, pinned)
+        return search(self._chain, parameters, pinned, n, max_states)
+
+
+def assignments(names: Iterable[str], domains: Domains) -> float:
+    """Return how many assignments there are of some variables."""
+    cells = 1.0
+    for name in names:
+        cells *= domains[name].size
+    return cells
+
+
+def components(
+    names: Sequence[str], constraints: Sequence[Low]
+) -> list[tuple[list[str], list[Low]]]:
+    """Return groups of variables that constraints connect, each with its constraints."""
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while leader[name] != name:
+            leader[name] = name = leader[leader[name]]
+        return name
+
+    for node in constraints:
+        first = None
+        for name in node.names:
+            leader.setdefault(name, name)
+            if first is None:
+                first = find(name)
+            else:
+                leader[find(name)] = first
+    groups: dict[str, tuple[list[str], list[Low]]] = {}
+    for name in names:
+        if name in leader:
+            groups.setdefault(find(name), ([], []))[0].append(name)
+    for node in constraints:
+        groups[find(next(iter(node.names)))][1].append(node)
+    return list(groups.values())
