@@ -143,10 +143,13 @@ def _tanh(a):
 
 @triton.jit
 def _tail(a):
-    """Return log(1 + e), e = exp(-|a|), to which the rounding of 1 + e is given back."""
+    """Return log(1 + e), e = exp(-|a|), within 3 roundings: 2 atanh(s), s = e / (2 + e) <= 1/3."""
     e = _exp(-tl.abs(a))
-    u = 1.0 + e
-    return tl.log(u) + _div(e - (u - 1.0), u)
+    s = _div(e, 2.0 + e)
+    z = s * s
+    p = 0.11111111 + z * (0.09090909 + z * (0.07692308 + z * (0.06666667 + z * 0.05882353)))
+    p = 0.33333333 + z * (0.2 + z * (0.14285714 + z * p))
+    return 2.0 * (s + s * (z * p))
 
 
 @triton.jit

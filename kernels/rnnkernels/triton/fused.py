@@ -23,12 +23,18 @@ BLOCK_B = 16  # batch rows of a program: the smallest side of a product on the t
 
 @dataclass(frozen=True)
 class Tile:
-    """The columns of a program, its warps, and how many steps ahead backward loads."""
+    """The columns of a program, those of a warp, and how many steps ahead backward loads.
+
+    A warp has 8 columns, or 16: then a thread moves 4 of a row at once, and a time step half as
+    many lines of the L1 cache, which bound it (`tiles.tpl`).
+    """
 
     block_d: int
+    forward_group: int
+    backward_group: int
+    ahead: int
     forward_warps: int
     backward_warps: int
-    ahead: int
 
 
 def largest(dtype: torch.dtype) -> int:
@@ -39,18 +45,21 @@ def largest(dtype: torch.dtype) -> int:
 def tile(problem: Problem) -> Tile:
     """Return the tile of a problem whose head_dim is at most `largest`.
 
-    A warp per 8 columns: with fewer registers spill, with more a warp has nothing to multiply. 16
-    columns take one warp, which needs no barrier at all. Loading one step ahead is worth a little
-    spilling; two steps cost more instructions than they hide.
+    A warp per 8 columns, or per 16 in wide tiles, unless the cell is so small (one gate) that
+    halving its instructions matters more, or so large that its registers spill. 16 columns take one
+    warp, which needs no barrier at all. Loading one step ahead is worth a little spilling; two
+    steps cost more instructions than they hide.
     """
     columns = max(16, 1 << (problem.head_dim - 1).bit_length())
-    wide = problem.dtype == torch.float32
-    many = len(problem.cell.gates) + 2 * len(problem.cell.states) > 8
+    full = problem.dtype == torch.float32
+    gates = len(problem.cell.gates)
+    many = gates + 2 * len(problem.cell.states) > 8
     if columns == 16:
-        return Tile(16, 2, 4, ahead=0) if wide or many else Tile(16, 1, 1, ahead=1)
-    return Tile(
-        columns, columns // 8, columns // 8, ahead=0 if many and (wide or columns == 128) else 1
-    )
+        return Tile(16, 8, 8, 0, 2, 4) if full or many else Tile(16, 8, 8, 1, 1, 1)
+    double = columns >= 64 and gates > 1 and not full
+    forward, backward = 16 if double else 8, 16 if double and not many else 8
+    ahead = 0 if many and (full or columns == 128) else 1
+    return Tile(columns, forward, backward, ahead, columns // forward, columns // backward)
 
 
 # Bytes that a thread of a kernel spills at most, by states of the cell and columns: what no choice
@@ -92,6 +101,7 @@ def forward_build(problem: Problem) -> Build:
     pointers = dict.fromkeys(("wx", "r", "b", "initial"), storage) | {"lengths": torch.int32}
     pointers |= {"states": storage, "last": storage, "carried": torch.float32}
     constants = _constants(problem, shape) | {"KEEP": keeps_carried(problem)}
+    constants["GROUP"] = shape.forward_group
     return Build(
         problem.cell,
         "fused_forward",
@@ -99,7 +109,7 @@ def forward_build(problem: Problem) -> Build:
         ("B", "T"),
         tuple(constants.items()),
         shape.forward_warps,
-        alignment=2,
+        alignment=shape.forward_group // 4,
         fast=_fast(problem),
     )
 
@@ -115,6 +125,7 @@ def backward_build(problem: Problem, *, has_dstates: bool, has_dlast: bool) -> B
     constants |= {"HAS_DSTATES": has_dstates, "HAS_DLAST": has_dlast}
     constants["FIRST"] = 1 if keeps_carried(problem) else 0
     constants["AHEAD"] = int(shape.ahead)
+    constants["GROUP"] = shape.backward_group
     return Build(
         problem.cell,
         "fused_backward",
@@ -122,7 +133,7 @@ def backward_build(problem: Problem, *, has_dstates: bool, has_dlast: bool) -> B
         ("B", "T"),
         tuple(constants.items()),
         shape.backward_warps,
-        alignment=2,
+        alignment=shape.backward_group // 4,
         fast=_fast(problem),
     )
 

@@ -71,6 +71,7 @@ def fused_backward(
     N: tl.constexpr,
     D: tl.constexpr,
     BLOCK_D: tl.constexpr,
+    GROUP: tl.constexpr,  # columns of a warp: 8 or 16
     HAS_INITIAL: tl.constexpr,
     HAS_LENGTHS: tl.constexpr,
     PRECISION: tl.constexpr,
@@ -81,8 +82,8 @@ def fused_backward(
 ):
     head = tl.program_id(0) % N
     first = tl.program_id(0) // N * 16
-    col = tl.arange(0, BLOCK_D)
-    rows, columns = at_rows(first), at_columns(BLOCK_D)
+    col = at_units(BLOCK_D, GROUP)
+    rows, columns = at_rows(first), at_columns(BLOCK_D, GROUP)
     live = (rows < B) & (columns < D)
     width: tl.constexpr = N * D  # a constant: what is added to an address costs nothing then
     unit = head * D + columns
@@ -162,10 +163,10 @@ def fused_backward(
         now = tl.cast(t, tl.int64)
         out_x = dx + at_x + now * (%gates% * width)
         out_a = apart + at_a + now * (%distinct% * width)
-        tl.store(out_x + $ * width, folded(dx$.to(dx.dtype.element_ty)), live)  #: gates
-        tl.store(out_a + %k * width, folded(q$), live)  #: distinct
+        tl.store(out_x + $ * width, folded(dx$.to(dx.dtype.element_ty), GROUP), live)  #: gates
+        tl.store(out_a + %k * width, folded(q$, GROUP), live)  #: distinct
     if HAS_INITIAL:
-        d$ = folded(d$)  #: states
+        d$ = folded(d$, GROUP)  #: states
         tl.store(dinitial + $ * B * width + at_s, d$.to(dinitial.dtype.element_ty), live)  #: states
     at_b = (tl.program_id(0) // N * %biases%) * width + head * D + col
     kept = (row < B)[:, None] & (col < D)[None, :]

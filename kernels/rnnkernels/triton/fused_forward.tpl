@@ -22,6 +22,7 @@ def fused_forward(
     N: tl.constexpr,
     D: tl.constexpr,
     BLOCK_D: tl.constexpr,
+    GROUP: tl.constexpr,  # columns of a warp: 8 or 16
     HAS_INITIAL: tl.constexpr,
     HAS_LENGTHS: tl.constexpr,
     KEEP: tl.constexpr,
@@ -29,8 +30,8 @@ def fused_forward(
 ):
     head = tl.program_id(0) % N
     first = tl.program_id(0) // N * 16
-    col = tl.arange(0, BLOCK_D)
-    rows, columns = at_rows(first), at_columns(BLOCK_D)
+    col = at_units(BLOCK_D, GROUP)
+    rows, columns = at_rows(first), at_columns(BLOCK_D, GROUP)
     live = (rows < B) & (columns < D)
     width: tl.constexpr = N * D  # a constant: what is added to an address costs nothing then
     steps = tl.cast(T, tl.int64)  # B T N D may pass 2**31
@@ -71,9 +72,9 @@ def fused_forward(
             n$ = tl.where(t < length, n$, 0.0)  #: states
         else:
             s$ = n$  #: states
-        tl.store(states + $ * plane + at_h, folded(n$.to(states.dtype.element_ty)), live)  #: states
+        tl.store(states + $ * plane + at_h, folded(n$.to(states.dtype.element_ty), GROUP), live)  #: states
         if KEEP:
-            tl.store(carried + ($ - 1) * plane + at_h, folded(n$), live)  #: carried
+            tl.store(carried + ($ - 1) * plane + at_h, folded(n$, GROUP), live)  #: carried
             carried += width
         states += width
-    tl.store(last + $ * B * width + at_s, folded(s$.to(last.dtype.element_ty)), live)  #: states
+    tl.store(last + $ * B * width + at_s, folded(s$.to(last.dtype.element_ty), GROUP), live)  #: states
