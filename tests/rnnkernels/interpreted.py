@@ -64,8 +64,10 @@ def check(
     return None
 
 
-# One row, step and unit; tails of every tile; two tiles of batch rows. Options for both dtypes.
+# One row, step and unit; tails of every tile; two tiles of batch rows; a warp of 16 columns.
+# Options for both dtypes.
 SHAPES = {(1, 1, 1, 1): ("", "id"), (3, 5, 2, 20): ("ld", "i"), (17, 4, 1, 16): ("il", "l")}
+SHAPES |= {(3, 3, 2, 50): ("", "il")}
 
 
 def main(backend: str) -> int:
