@@ -40,6 +40,13 @@ def test_no_output_is_committed(path: Path) -> None:
         assert cell.execution_count is None, f"code cell {index} is numbered; run `make fmt`"
 
 
+def is_rnn_cell(node: ast.AST) -> bool:
+    """Whether a function is the equations of a recurrent cell: notebooks define some on purpose."""
+    if not isinstance(node, ast.FunctionDef):
+        return False
+    return any(ast.unparse(one).startswith("cell(") for one in node.decorator_list)
+
+
 @BY_NAME
 def test_cells_are_short_and_hold_no_logic(path: Path) -> None:
     for index, cell in enumerate(code_cells(path)):
@@ -47,7 +54,11 @@ def test_cells_are_short_and_hold_no_logic(path: Path) -> None:
         assert 0 < len(lines) <= LINES, f"code cell {index} has {len(lines)} lines"
         assert not any(line.lstrip().startswith(("!", "%")) for line in lines), cell.source
         parsed = ast.parse(cell.source)
-        kinds = [type(node).__name__ for node in ast.walk(parsed) if isinstance(node, LOGIC)]
+        kinds = [
+            type(n).__name__
+            for n in ast.walk(parsed)
+            if isinstance(n, LOGIC) and not is_rnn_cell(n)
+        ]
         assert not kinds, f"code cell {index} holds {kinds}"
 
 

@@ -13,7 +13,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def folder(kind: str) -> Path:
-    """Return the folder of one kind of file: ``"spaces"`` or ``"results"``.
+    """Return the folder of one kind of file: ``"spaces"``, ``"results"`` or ``"reference"``.
 
     Raises
     ------

@@ -159,23 +159,24 @@ def speed_up(
     title = f"{NAMES.get(ours, ours)} against {NAMES.get(theirs, theirs)}, {DIRECTIONS[direction]}"
     source = sweep.source if published is None else f"{sweep.source}; {published.source}"
     figure.add_bar(
-        x=[name for name, _ in bars],
-        y=[ratio for _, ratio in bars],
-        text=[f"{ratio:.1f}x" for _, ratio in bars],
-        marker={
-            "color": COLOURS[ours],
-            "pattern": {"shape": "" if sweep.here else "/", "fillmode": "replace"},
-        },
-        hovertemplate="%{x}: %{y:.2f} times as fast<extra></extra>",
+        orientation="h",
+        y=[name for name, _ in bars],
+        x=[ratio for _, ratio in bars],
+        text=[f"{ratio:.1f}" for _, ratio in bars],
+        textposition="outside",
+        cliponaxis=False,
+        marker={"color": COLOURS[ours], "opacity": 1.0 if sweep.here else 0.6},
+        hovertemplate="%{y}: %{x:.2f} times as fast<extra></extra>",
     )
-    figure.add_hline(1, line={"dash": "dot", "color": "#666"})
+    figure.add_vline(1, line={"dash": "dot", "color": "#666"})
     figure.update_layout(
         template="plotly_white",
-        height=400,
-        margin={"l": 60, "r": 20, "t": 60, "b": 50},
+        height=130 + 24 * len(bars),
+        margin={"l": 170, "r": 40, "t": 60, "b": 50},
         title={"text": f"{title}<br><sup>{source}</sup>"},
     )
-    figure.update_yaxes(title="times as fast", rangemode="tozero")
+    figure.update_xaxes(title="times as fast", rangemode="tozero")
+    figure.update_yaxes(autorange="reversed")
     return figure
 
 

@@ -9,7 +9,7 @@ import ipywidgets as w
 import plotly.graph_objects as go
 import torch
 
-from workbench.bench import figures, plan, session
+from workbench.bench import figures, plan, session, tables
 from workbench.bench.case import DIRECTIONS
 from workbench.errors import WorkbenchError
 
@@ -68,6 +68,14 @@ class BenchPanel(w.VBox):  # type: ignore[misc]
         buttons = w.HBox([self.start, self.cancel, self.again, self.over, self.direction])
         super().__init__([buttons, w.HBox([self.progress, self.status]), self.drawing])
         self._changed()
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """What was measured here, a row a result; see `tables.pairs`."""
+        try:
+            return tables.rows(self.session.sweep.rows)
+        except WorkbenchError:  # nothing is timed yet
+            return []
 
     def _pressed_start(self, button: Any) -> None:
         del button
