@@ -35,7 +35,7 @@ def test_a_study_is_recorded_and_goes_on_where_it_was(
     assert main(command) == 0
     first = results(out)
     names = [run["name"] for run in first["runs"]]
-    assert names == ["parity-lstm-0.006", "parity-lstm-0.01"]
+    assert names == ["parity-lstm-0.006", "parity-lstm-0.003"]
     assert first["about"]["commit"] == "abc"
     assert first["about"]["accelerator"] == "cpu"
     assert {"device", "torch", "python", "date", "command"} <= set(first["about"])
@@ -61,7 +61,7 @@ def test_a_failing_run_does_not_end_the_others(
     (folder / "parity-lstm-0.006.safetensors").write_bytes(b"damaged")
     out = tmp_path / "states.json"
     assert main([*TRAIN, "--steps", "25", "--out", str(out)]) == 1
-    assert [run["name"] for run in results(out)["runs"]] == ["parity-lstm-0.01"]
+    assert [run["name"] for run in results(out)["runs"]] == ["parity-lstm-0.003"]
     printed = capsys.readouterr().out
     assert "parity-lstm-0.006 failed" in printed
     assert "no checkpoint of a run" in printed
@@ -109,11 +109,12 @@ def test_recorded_results_come_along_and_say_what_is_claimed() -> None:
         (task.title, name) for task in TASKS.values() for name in figures.NAMES.values()
     }
     for row in rows:
-        if row["model"] == "LSTM":
-            assert row["beyond"] > 0.99
-            assert row["at 4 times"] > 0.99
+        assert row["tried"] >= 1
         if row["model"] == "Transformer":
             assert row["at 4 times"] < 0.7
+        else:
+            assert row["beyond"] > 0.99
+            assert row["at 4 times"] > 0.99
     for task in TASKS:
         figure = figures.length_figure(found, task)
         assert record.source(found["about"]) in figure.layout.title.text

@@ -90,8 +90,10 @@ def table(results: dict[str, Any]) -> list[dict[str, Any]]:
     for task in TASKS:
         for run in record.shown(results["runs"], task):
             settings, found = run["settings"], run["summary"]
+            model = settings["model"]
             rows.append({
-                "task": TASKS[task].title, "model": NAMES[settings["model"]],
+                "task": TASKS[task].title, "model": NAMES[model],
+                "tried": record.tried(results["runs"], task, model),
                 "parameters": run["parameters"], "trained to": settings["length"],
                 "within": found["within"], "beyond": found["beyond"], "at 4 times": found["last"],
                 "training (s)": run["seconds"],

@@ -103,8 +103,14 @@ def source(where: dict[str, Any]) -> str:
     return f"recorded on {where['device']}, {where['date'][:10]}"
 
 
+def tried(runs: Sequence[Run], task: str, model: str) -> int:
+    """Return how many runs of a model on a task there are, of which `shown` takes the best."""
+    of = [(run["settings"]["task"], run["settings"]["model"]) for run in runs]
+    return of.count((task, model))
+
+
 def shown(runs: Sequence[Run], task: str) -> list[Run]:
-    """Return one run a model: of several Transformers the one that is best on long words."""
+    """Return one run a model: of several the one that is right most often, long words included."""
     best: dict[str, Run] = {}
     for run in runs:
         model = run["settings"]["model"]

@@ -15,26 +15,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-# Found on a CPU: with these an LSTM has learnt each task by half of the steps.
+# Words of 64 letters on S5 are not learnt at twice this learning rate on an H200; words of 16 are,
+# and the sLSTM then goes on further.
 FULL = {
-    "parity": Settings("parity", hidden=64, steps=2000),
-    "modular": Settings("modular", hidden=64, steps=2000),
+    "parity": Settings("parity", hidden=64, steps=1500),
+    "modular": Settings("modular", hidden=64, steps=1500),
     "s5": Settings("s5", hidden=128, steps=4000),
 }
+_SHORT: dict[str, Any] = {"length": 16, "learning_rate": 6e-3}
 SMALL = {
-    "parity": replace(FULL["parity"], length=16, hidden=32, batch=128, steps=800),
-    "modular": replace(FULL["modular"], length=16, batch=128, steps=800),
-    "s5": replace(FULL["s5"], length=16, steps=1000),
+    "parity": replace(FULL["parity"], **_SHORT, hidden=32, batch=128, steps=800),
+    "modular": replace(FULL["modular"], **_SHORT, batch=128, steps=800),
+    "s5": replace(FULL["s5"], **_SHORT, steps=1000),
 }
 # What is tried, the best of which is compared: the Transformer is given twice as many chances.
-RECURRENT_RATES = (6e-3, 1e-2)  # 3e-3 was worse for the sLSTM on S5
+RECURRENT_RATES = (3e-3, 6e-3)
 TRANSFORMER_RATES = (1e-3, 3e-4)
 
 
 def candidates(base: Settings) -> list[Settings]:
-    """Return the runs that are tried for the model of these settings, the likeliest first."""
+    """Return the runs that are tried for the model of these settings, the likeliest first.
+
+    That is the rate of `base` for a recurrent network.
+    """
     if base.model != "transformer":
-        return [replace(base, learning_rate=rate) for rate in RECURRENT_RATES]
+        rates = sorted(RECURRENT_RATES, key=lambda rate: rate != base.learning_rate)
+        return [replace(base, learning_rate=rate) for rate in rates]
     return [
         replace(base, positions=positions, learning_rate=rate)
         for positions in POSITIONS
