@@ -27,7 +27,7 @@ from rnnkernels import autotune as tuner
 from rnnkernels.config import Configuration
 from rnnkernels.gpus import Gpu, find_gpu
 from rnnkernels.measuring import STEPS, Worker
-from rnnkernels.plan import Call, describe, values_of
+from rnnkernels.plan import Call, broken_limits, describe, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,7 +168,7 @@ def _name(record: Record) -> str:
 
 
 def also_of(path: Path | None, call: Call) -> list[Configuration]:
-    """Return the configurations that a file names for a call: {problem: {direction: [...]}}."""
+    """Return what a file names for a call and the model allows: {problem: {direction: [...]}}."""
     if path is None:
         return []
     kind = str(call.dtype).removeprefix("torch.")
@@ -178,7 +178,8 @@ def also_of(path: Path | None, call: Call) -> list[Configuration]:
         .get(key, {})
         .get("backward" if call.backward else "forward", [])
     )
-    return [Configuration(row["strategy"], tuple(row["knobs"].items())) for row in rows]
+    named = [Configuration(row["strategy"], tuple(row["knobs"].items())) for row in rows]
+    return [config for config in named if not broken_limits(call, config)]
 
 
 def write(path: Path | None, records: Sequence[Record], about: Record) -> None:

@@ -24,50 +24,76 @@ _REFERENCE_CLOCK = 1980  # MHz, of the H200 that the prices were measured on
 
 PRICES: Mapping[tuple[str, bool], Mapping[str, int]] = {
     ("cluster", False): {
-        "step": 90_000,
-        "exchange": 250_000,
-        "bytes_received": 40,
-        "sends": 10_000,
-        "products": 3_000,
-        "depth": 2_000,
-        "tiles_of_R_read": 1_500,
-        "tiles_of_h_read": 500,
-        "cells": 3_500,
-        "copies": 3_000,
-        "shared_sum": 60_000,
-        "late_inputs": 10_000,
+        "step": 87_186,
+        "exchange": 102_737,
+        "bytes_received": 51,
+        "peers": 1_224,
+        "sends": 4_280,
+        "products": 0,
+        "product_chain": 3_156,
+        "exact_products": 24_160,
+        "exact_chain": 3_850,
+        "tiles_of_R_read": 1_453,
+        "tiles_of_h_read": 1_842,
+        "operations": 264,
+        "operation_chain": 2_478,
+        "exact_operations": 2_861,
+        "exact_operation_chain": 10_657,
+        "copies": 10_282,
+        "shared_sum": 253_454,
+        "late_inputs": 7_952,
     },
     ("cluster", True): {
-        "step": 150_000,
-        "exchange": 250_000,
-        "bytes_received": 40,
-        "sends": 10_000,
-        "products": 3_000,
-        "depth": 2_000,
-        "tiles_of_R_read": 1_500,
-        "tiles_of_h_read": 500,
-        "cells": 3_500,
-        "copies": 3_000,
-        "shares": 2_000,
-        "late_inputs": 10_000,
+        "step": 225_658,
+        "exchange": 29_400,
+        "peers": 4_396,
+        "bytes_received": 31,
+        "sends": 0,
+        "products": 0,
+        "product_chain": 8_557,
+        "exact_products": 20_816,
+        "exact_chain": 13_360,
+        "tiles_of_R_read": 1_134,
+        "tiles_of_h_read": 1_295,
+        "operations": 284,
+        "operation_chain": 1_302,
+        "exact_operations": 500,
+        "exact_operation_chain": 7_064,
+        "copies": 35_688,
+        "shares": 12_395,
+        "late_inputs": 2_000,
     },
     ("grid", False): {
-        "step": 1_400_000,
-        "questions": 150_000,
-        "products": 19_000,
-        "KB_through_L2": 394,
-        "warps": 0,
+        "step": 798_485,
+        "questions": 294_177,
+        "asked_at_once": 0,
+        "products": 0,
+        "product_chain": 0,
+        "exact_products": 44_216,
+        "exact_chain": 0,
+        "KB_of_rows": 266,
+        "KB_of_R_again": 254,
+        "KB_of_R_shared": 6_180,
+        "sums": 5_526,
+        "cells": 0,
     },
     ("grid", True): {
-        "step": 1_400_000,
-        "questions": 150_000,
-        "products": 19_000,
-        "KB_through_L2": 394,
-        "warps": 0,
+        "step": 994_708,
+        "questions": 322_560,
+        "asked_at_once": 71_785,
+        "products": 0,
+        "product_chain": 2_406,
+        "exact_products": 78_555,
+        "exact_chain": 0,
+        "KB_of_rows": 211,
+        "KB_of_R_again": 226,
+        "KB_of_R_shared": 7_489,
+        "sums": 0,
+        "cells": 0,
     },
 }
 # Of the GPU's memory system, not of a multiprocessor.
-_UNCLOCKED = {"KB_through_L2", "late_inputs"}
+_UNCLOCKED = {"KB_of_rows", "KB_of_R_again", "late_inputs"}
 
 
 def prices(strategy: str, gpu: Gpu, *, backward: bool) -> dict[str, int]:
@@ -100,22 +126,22 @@ def picoseconds(
 
 def _cluster_forward(b: Ledger, z: Sizes, k: Mapping[str, Integer]) -> dict[str, Integer]:
     warps, tiles_k, columns, cluster = k["warps"], k["tiles_k"], k["columns"], k["cluster"]
-    together = 1 - is_one(cluster)
-    scheduled = parts(warps, 4)
+    sharing = k["sharing"]
+    together, scheduled = 1 - is_one(cluster), parts(warps, 4)
     wide = 1 + exceeds(b, k["tile"], 4)  # batch rows of a lane in a column of product tiles
-    eights = z.slab // 8
-    owned = parts(columns, k["split"])
+    eights, owned = z.slab // 8, parts(columns, k["split"])
+    chain, cells = tiles_k * z.rows * columns, owned * eights * wide * z.steps
     bytes_in = k["tile"] * (z.gates + z.states) * k["units"] * z.size
     return {
         "step": 1,
         "exchange": together,
         "bytes_received": together * cluster * k["units"] * k["tile"] * z.size,
-        "sends": together * owned * eights * parts(cluster, 4 * (3 - wide)),
-        "products": scheduled * tiles_k * z.rows * columns,
-        "depth": tiles_k,
-        "tiles_of_R_read": warps * z.rows * (tiles_k - k["resident"]),
-        "tiles_of_h_read": warps * tiles_k * columns,
-        "cells": scheduled * owned * eights * wide * z.steps,
+        "peers": together * cluster,
+        "sends": together * owned * eights * _sends(z, cluster, wide),
+        **_products(z, sharing * scheduled * chain, chain),
+        "tiles_of_R_read": sharing * warps * z.rows * (tiles_k - k["resident"]),
+        "tiles_of_h_read": sharing * warps * tiles_k * columns,
+        **_cells(z, sharing * scheduled * cells, cells),
         "copies": parts(bytes_in, 512 * k["copiers"]),
         "shared_sum": k["split"] - 1,
         "late_inputs": 12 // (k["ring"] - 1),
@@ -124,34 +150,66 @@ def _cluster_forward(b: Ledger, z: Sizes, k: Mapping[str, Integer]) -> dict[str,
 
 def _cluster_backward(b: Ledger, z: Sizes, k: Mapping[str, Integer]) -> dict[str, Integer]:
     warps, tiles_k, columns, cluster = k["warps"], k["tiles_k"], k["columns"], k["cluster"]
-    together = 1 - is_one(cluster)
-    scheduled = parts(warps, 4)
+    sharing = k["sharing"]
+    together, scheduled = 1 - is_one(cluster), parts(warps, 4)
     wide = 1 + exceeds(b, k["tile"], 4)
+    chain, cells = tiles_k * k["rows"] * columns, k["mine"] * wide * z.back_steps
     bytes_in = k["tile"] * (3 * z.gates + z.states) * k["units"] * z.size
     return {
         "step": 1,
         "exchange": together,
+        "peers": together * cluster,
         "bytes_received": together * cluster * k["split"] * k["units"] * k["tile"] * z.size,
         "sends": scheduled * parts(k["rows"] * columns, 2),
-        "products": scheduled * tiles_k * k["rows"] * columns,
-        "depth": tiles_k,
-        "tiles_of_R_read": warps * k["rows"] * (tiles_k - k["resident"]),
-        "tiles_of_h_read": warps * tiles_k * columns,
-        "cells": parts(k["units"] // 8 * columns, 4) * wide * z.back_steps,
+        **_products(z, sharing * scheduled * chain, chain),
+        "tiles_of_R_read": sharing * warps * k["rows"] * (tiles_k - k["resident"]),
+        "tiles_of_h_read": sharing * warps * tiles_k * columns,
+        **_cells(z, sharing * parts(k["units"] // 8 * columns, 4) * wide * z.back_steps, cells),
         "copies": parts(bytes_in, 512 * k["copiers"]),
         "shares": k["mine"] * cluster * k["split"],
         "late_inputs": 12 // (k["ring"] - 1),
     }
 
 
+def _sends(z: Sizes, cluster: Integer, wide: Integer) -> Integer:
+    """Return the stores of a lane that give an eight of units to all blocks."""
+    return wide * cluster if z.size == 4 else parts(cluster, 4 * (3 - wide))
+
+
+def _products(z: Sizes, issued: Integer, chain: Integer) -> dict[str, Integer]:
+    """Products that a scheduler issues, and that a warp takes one after the other."""
+    exact = z.size == 4  # four products of the halves of their factors
+    return {
+        "products": 0 if exact else issued,
+        "product_chain": 0 if exact else chain,
+        "exact_products": issued if exact else 0,
+        "exact_chain": chain if exact else 0,
+    }
+
+
+def _cells(z: Sizes, issued: Integer, chain: Integer) -> dict[str, Integer]:
+    """Operations of cells that a scheduler issues, and that a warp takes one after the other."""
+    return {
+        "operations": issued if z.fast else 0,
+        "operation_chain": chain if z.fast else 0,
+        "exact_operations": 0 if z.fast else issued,
+        "exact_operation_chain": 0 if z.fast else chain,
+    }
+
+
 def _grid(b: Ledger, z: Sizes, k: Mapping[str, Integer]) -> dict[str, Integer]:
     active = b.least(k["groups_at_a_time"], k["jobs"])
     rows = k["tile"] * k["k_all"] * z.size
-    again = k["again"] * k["warps"] * k["tiles_n"] * 512
+    pieces = k["warps"] * k["tiles_n"] * 512
+    chain = k["pairs"] * k["tiles_n"] * k["tiles_m"]
     return {
         "step": 1,
         "questions": parts(k["pairs"], k["at_once"]),
-        "products": parts(k["warps"], 8) * k["pairs"] * k["tiles_n"] * k["tiles_m"],
-        "KB_through_L2": active * k["blocks"] * (rows + again) // 1024,
-        "warps": k["warps"],
+        "asked_at_once": k["asked"],
+        **_products(z, parts(k["warps"], 4) * chain, chain),
+        "KB_of_rows": active * k["blocks"] * rows // 1024,
+        "KB_of_R_again": active * k["blocks"] * k["again"] * pieces // 1024,
+        "KB_of_R_shared": k["in_shared"] * pieces // 1024,
+        "sums": k["warps"] * k["tiles_n"] * k["tiles_m"],
+        "cells": parts(k["tile"] * k["units"], 32 * k["warps"]),
     }

@@ -24,7 +24,7 @@ from rnnkernels.errors import ArgumentError
 from rnnkernels.gpus import Gpu, find_gpu
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from intsolver import Condition
 
@@ -80,12 +80,13 @@ def space(
     direction: str = "forward",
     gpu: str | Gpu = "H200",
     strategy: str = "cluster",
+    free: Collection[str] | None = None,
 ) -> Problem:
     """Return every launch of a strategy as a problem, whose objective is the predicted cost.
 
     `strategy`: "cluster" (one block, or a cluster of them, per head and batch tile) or "grid" (the
-    whole GPU). Sizes and the GPU's limits are parameters; `picoseconds` is the predicted time of a
-    step.
+    whole GPU). Sizes and the GPU's limits are parameters, only those named by `free` if it is
+    given; `picoseconds` is the predicted time of a step.
 
     Raises
     ------
@@ -96,7 +97,8 @@ def space(
     check(LAYOUTS, strategy, "strategy")
     sizes = checked_sizes(batch=batch, heads=heads, head_dim=head_dim)
     z = Sizes.of(find(cell), as_dtype(dtype))
-    problem = declare(z, strategy, parameters(row, **sizes), backward=backward)
+    values = parameters(row, **sizes)
+    problem = declare(z, strategy, values, backward=backward, free=free)
     terms = Terms(problem)
     terms.values = _names(problem)
     cost.picoseconds(terms, z, terms.values, strategy, row, backward=backward)
@@ -112,16 +114,20 @@ def declare(
     backward: bool,
     dstates: bool = True,
     first: bool = False,
+    free: Collection[str] | None = None,
 ) -> Problem:
     """Return the problem of a strategy without its costs.
 
-    `values` are the parameters' defaults; `first`: leave out what is not worth planning.
+    `values` are the parameters' defaults; those not in `free`, if it is given, are put in as
+    definitions. `first`: leave out what is not worth planning.
     """
     layout = LAYOUTS[strategy]
     problem = Problem(f"{strategy} strategy, {'backward' if backward else 'forward'}")
     known: dict[str, Integer] = {}
     for name in layout.PARAMETERS:
-        known[name] = problem.param(name, values[name])
+        fixed = free is not None and name not in free
+        make = problem.define if fixed else problem.param
+        known[name] = make(name, values[name])
     for name, domain in layout.knobs(backward=backward).items():
         known[name] = problem.var(name, domain)
     terms = Terms(problem)

@@ -109,7 +109,7 @@ def formulas(
     registers.state_registers(b, z, {**v, **b.values}, backward=backward)
     registers.thread_registers(b, {**v, **b.values})
     registers.copying_registers(b, z, {**v, **b.values}, backward=backward, dstates=dstates)
-    _residency(b, v)
+    _residency(b, v, backward=backward)
 
 
 def _forward_sizes(b: Ledger, z: Sizes, v: Mapping[str, Integer]) -> None:
@@ -149,18 +149,24 @@ def _backward_sizes(b: Ledger, z: Sizes, v: Mapping[str, Integer], *, dstates: b
     b.let("shared", inputs + results + shares + weights + z.biases * units * 4 + 16)
 
 
-def _residency(b: Ledger, v: Mapping[str, Integer]) -> None:
+def _residency(b: Ledger, v: Mapping[str, Integer], *, backward: bool) -> None:
     """How many clusters there are, run at a time at full speed, and the turns they take."""
     k = {**v, **b.values}
-    cluster = v["cluster"]
+    cluster, together = v["cluster"], up(k["warps"] + k["copiers"], 4)
     jobs = b.let("clusters", v["heads"] * parts(v["batch"], v["tile"]))
     # 12 warps keep a multiprocessor busy: a second block makes both slower.
-    each = b.least(16 // up(k["warps"] + k["copiers"], 4), v["shared_memory"] // k["shared"])
-    fit = is_one(cluster) * v["multiprocessors"] * b.most(1, each)
+    each = b.least(16 // together, v["shared_memory"] // k["shared"])
+    # What the compiler takes, as seen in 320 kernels: less than the bound, more for many sums.
+    usual = k["registers_needed"] + (8 * k["product_sums"] if backward else 0) - 16
+    taken = 32 * together * up(b.least(usual, k["registers_equal"]), 8)
+    each = b.let("blocks_each", b.most(1, b.least(each, v["registers"] // taken)))
+    fit = is_one(cluster) * v["multiprocessors"]
     for size in (2, 4, 8, 16):
         fit += size // cluster * (cluster // size) * v[f"clusters_of_{size}"]
-    b.let("resident_clusters", fit)
-    b.let("turns", parts(jobs, b.most(1, fit)))
+    b.let("resident_clusters", fit * each)
+    b.let("turns", parts(jobs, b.most(1, fit * each)))
+    # Blocks that work beside each other on a multiprocessor.
+    b.let("sharing", b.least(each, parts(jobs * cluster, v["multiprocessors"])))
 
 
 def first_choice(k: Mapping[str, Integer], b: Ledger) -> Condition:

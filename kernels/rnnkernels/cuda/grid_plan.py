@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rnnkernels.cuda.ledger import Integer, Ledger, Numbers, exceeds, parts
+from rnnkernels.cuda.ledger import Integer, Ledger, Numbers, exceeds, is_one, parts
 from rnnkernels.cuda.sizes import Grid, Sizes
 
 if TYPE_CHECKING:
@@ -129,11 +129,13 @@ def _registers(b: Ledger, z: Sizes, v: Mapping[str, Integer], *, backward: bool)
     if backward:
         kept = 2 * z.gates + 3 * z.states + 2 * z.biases
     # Found by compiling, as the bounds in cluster_registers.py.
-    others, of_an_eight = (85, 4) if backward else (75, 8)
+    others, of_an_eight = (82, 4) if backward else (72, 8)
     if z.size == 4:  # products take their factors apart
         others, of_an_eight = 140 if backward else 155, 4
     besides = others + mine * kept + k["sums"] + 4 * k["asked"]
     besides += of_an_eight * b.least(k["tiles_n"], 4)
+    if z.size == 2 and not backward:  # half of each product tile is empty
+        besides -= 6 * is_one(v["tile"] // 8)
     # Reading R again takes addresses, and more of it at once.
     addresses = 20 if z.size == 4 else 52 + 4 * b.most(0, k["tiles_n"] - 4)
     besides += b.least(1, k["again"]) * addresses
