@@ -14,8 +14,9 @@ import torch
 from clump_cases import disk_galaxy
 from huggingface_hub import constants
 from safetensors.torch import save_file
+from torchvision.ops import nms
 from workbench.clumps import backbones, weights
-from workbench.clumps.detector import HALF_PIXEL, agnostic, build, detect, infer, to_tensor
+from workbench.clumps.detector import HALF_PIXEL, build, detect, infer, to_tensor
 from workbench.clumps.detector_config import DetectorConfig, config_from_dict
 from workbench.clumps.galaxy import Galaxy
 from workbench.clumps.matching import Detections, detections
@@ -130,15 +131,24 @@ def test_boxes_come_back_in_the_pixels_of_the_picture(model: FasterRCNN) -> None
     assert np.median(nearest) < 0.5
 
 
-def test_network_boxes_become_pixel_centres_and_classes_share_one_nms() -> None:
-    output = {
-        "boxes": torch.tensor([[10.0, 10, 25, 25], [12, 10, 27, 25], [40, 40, 55, 55]]),
-        "scores": torch.tensor([0.9, 0.8, 0.3]),
-        "labels": torch.tensor([1, 2, 1]),
-    }
-    found = agnostic(output, CONFIG)
-    assert found.labels.tolist() == [1, 1]
-    np.testing.assert_allclose(found.boxes[0], np.array([10, 10, 25, 25]) - HALF_PIXEL)
+def test_a_batch_gives_what_torchvision_gives_picture_by_picture(model: FasterRCNN) -> None:
+    rng = torch.Generator().manual_seed(3)
+    images = [torch.rand(3, 60, side, generator=rng) for side in (60, 96, 61)]
+    for image, found in zip(images, infer(model, CONFIG, images), strict=True):
+        with torch.inference_mode():
+            output = model([image])[0]
+        keep = nms(output["boxes"], output["scores"], CONFIG.nms)[: CONFIG.detections]
+        assert len(found) == len(keep) > 5
+        np.testing.assert_array_equal(found.labels, output["labels"][keep].numpy())
+        np.testing.assert_allclose(found.scores, output["scores"][keep].numpy(), atol=1e-5)
+        corners = output["boxes"][keep].numpy() - HALF_PIXEL
+        np.testing.assert_allclose(found.boxes, corners, atol=1e-3)
+
+
+def test_bytes_and_floats_give_the_same(model: FasterRCNN) -> None:
+    image = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8)
+    for_bytes, for_floats = infer(model, CONFIG, [image, image.float() / 255])
+    np.testing.assert_allclose(for_bytes.boxes, for_floats.boxes, atol=1e-3)
 
 
 def test_a_detector_reads_back_from_its_file(model: FasterRCNN, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from workbench.clumps.cli_options import (
     source_arguments,
     train_arguments,
 )
+from workbench.clumps.request import MADE
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ def _add_evaluate(commands: Any) -> None:
     add("--tune-number", type=positive, default=100,
         help="galaxies of another seed to tune these on (simulated, injected)")  # fmt: skip
     add("--out", required=True, help="folder of the report")
+    add("--record", help="also write the report with hardware and versions to this .json")
     parser.set_defaults(run=_run_evaluate)
 
 
@@ -169,6 +171,10 @@ def _run_evaluate(args: argparse.Namespace) -> int:
     about = {"data": asked.describe(), "weights": args.weights, "command": sys.argv[1:]}
     result = reporting.report(methods, [galaxy.truth for galaxy in test], about)
     reporting.write_report(Path(args.out), result)
+    if args.record:
+        from workbench.clumps import record  # noqa: PLC0415
+
+        record.write(args.record, reporting.without_nan(result))
     say(reporting.as_text(result) + f"\n{args.out}/report.html")
     return _told(problems, len(test))
 
@@ -180,10 +186,12 @@ def _methods(args: argparse.Namespace, test: list[Any], reporting: Any) -> list[
     made = []
     threshold = args.threshold
     if args.weights:
+        card, by_cut = read_card(args.weights), {}
         if threshold is None:
-            threshold = float(read_card(args.weights)["threshold"])
+            threshold = float(card["threshold"])
+            by_cut = {float(cut): float(t) for cut, t in card.get("thresholds", {}).items()}
         found = [one for _, one in detecting.run_detector(args.weights, test)]
-        made.append(reporting.Method("detector", found, threshold))
+        made.append(reporting.Method("detector", found, threshold, by_cut))
     if args.detections:
         if threshold is None:
             raise WorkbenchError("--detections needs --threshold, chosen on other galaxies")
@@ -195,7 +203,7 @@ def _methods(args: argparse.Namespace, test: list[Any], reporting: Any) -> list[
 def _tuning(args: argparse.Namespace) -> Request:
     """Return galaxies to tune the classical methods on, none of them scored."""
     asked = request(args)
-    if args.source in {"simulated", "injected"}:
+    if args.source in MADE:
         return replace(asked, seed=args.seed + 700_000, number=args.tune_number)
     if args.source == "s82" and args.fold is not None:
         return asked

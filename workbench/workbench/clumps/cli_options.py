@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workbench.clumps.backbones import BACKBONES, DEFAULT
-from workbench.clumps.request import FOLDS, SOURCES, Request
+from workbench.clumps.request import FOLDS, MADE, SOURCES, Request
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def plan(args: argparse.Namespace) -> Plan:
 def validation(args: argparse.Namespace) -> Request:
     """Return other galaxies than those trained on."""
     asked = request(args)
-    if args.source in {"simulated", "injected"}:
+    if args.source in MADE:
         number = args.valid_number or max(1, (args.number or 100) // 5)
         # A sample of its own: no galaxy of another seed is the same.
         return replace(asked, seed=args.seed + 500_000, number=number)

@@ -1,4 +1,4 @@
-"""``workbench clumps pretrain|learning-curve|speed``: the commands of a study of detectors."""
+"""``workbench clumps pretrain|learning-curve|speed|cross-validate``: a study of detectors."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.clumps.backbones import BACKBONES, DEFAULT
-from workbench.clumps.cli_options import plan, positive, request, say, train_arguments
+from workbench.clumps.cli_options import count, plan, positive, request, say, train_arguments
 
 if TYPE_CHECKING:
     import argparse
 
 
 def add_parsers(commands: Any) -> None:
-    """Add the three commands."""
-    for add in (_add_pretrain, _add_curve, _add_speed):
+    """Add the commands."""
+    for add in (_add_pretrain, _add_curve, _add_speed, _add_folds):
         add(commands)
 
 
@@ -60,6 +60,8 @@ def _add_curve(commands: Any) -> None:
     add("--sizes", type=positive, nargs="+", default=[100, 200, 400, 800, 1600, 3200, 5000])
     add("--pretrained", help="zoobot, imagenet or a folder, beside the random start")
     add("--test-number", type=positive, default=500, help="test galaxies of a third seed")
+    add("--only", help="train this start alone: 'random', 'pretrained, frozen', 'pretrained'")
+    add("--record", help="also write the rows with hardware and versions to this .json")
     parser.set_defaults(run=_run_curve)
 
 
@@ -67,11 +69,17 @@ def _run_curve(args: argparse.Namespace) -> int:
     from workbench.clumps import learning  # noqa: PLC0415
 
     test = replace(request(args), number=args.test_number, seed=args.seed + 900_000)
-    compared = learning.starts(args.pretrained)
+    compared = [one for one in learning.starts(args.pretrained) if args.only in {None, one.name}]
     rows = learning.learning_curve(plan(args), test, args.sizes, compared, args.out)
     for row in rows:
         rates = " ".join(f"{name} {row[name]:.3f}" for name in ("completeness", "purity", "f1"))
         say(f"{row['start']:20} {row['galaxies']:6} {rates}")
+    if args.record:
+        from workbench.clumps import record  # noqa: PLC0415
+
+        goal = {one.name: learning.reached(rows, one.name) for one in compared}
+        settings = plan(args).settings()
+        record.write(args.record, {"settings": settings, "reached_0.8": goal, "rows": rows})
     page = learning.learning_figure(rows).to_html(include_plotlyjs=True)
     (Path(args.out) / "learning_curve.html").write_text(page, encoding="utf-8")
     return 0
@@ -89,6 +97,7 @@ def _add_speed(commands: Any) -> None:
     add("--reference", type=positive, default=4, help="pictures for torchvision's")
     add("--repeats", type=positive, default=3, help="the fastest counts")
     add("--bf16", action="store_true")
+    add("--record", help="also write the result with hardware and versions to this .json")
     parser.set_defaults(run=_run_speed)
 
 
@@ -99,4 +108,48 @@ def _run_speed(args: argparse.Namespace) -> int:
     config = DetectorConfig(backbone=args.backbone)
     result = measure(config, args.number, args.reference, repeats=args.repeats, bf16=args.bf16)
     say(json.dumps(result, indent=1))
+    if args.record:
+        from workbench.clumps import record  # noqa: PLC0415
+
+        record.write(args.record, result)
+    return 0
+
+
+def _add_folds(commands: Any) -> None:
+    parser = commands.add_parser(
+        "cross-validate",
+        help="Stripe 82 in five folds: zero-shot and fine-tuned",
+        description="Fine-tunes five times, each on three folds; scores every galaxy once.",
+    )
+    add = parser.add_argument
+    add("--from", dest="start_from", required=True, help="detector (.safetensors) to start from")
+    add("--folder", help="converted s82 data; default that of FLASHCLUMP_DATA, or a download")
+    add("--only", type=count, help="train this fold alone (0 to 4), score nothing")
+    add("--epochs", type=positive, default=40)
+    add("--batch", type=positive, default=8)
+    add("--learning-rate", type=float, default=1e-4)
+    add("--stages", type=count, default=4, help="last stages of the encoder that learn, 0 to 4")
+    add("--patience", type=positive, default=40)
+    add("--precision", choices=("32-true", "bf16-mixed", "16-mixed"), default="32-true")
+    add("--out", required=True, help="folder of the five runs and the report")
+    add("--record", help="also write the report with hardware and versions to this .json")
+    parser.set_defaults(run=_run_folds)
+
+
+def _run_folds(args: argparse.Namespace) -> int:
+    from workbench.clumps import record, report  # noqa: PLC0415
+    from workbench.clumps.crossval import cross_validate  # noqa: PLC0415
+    from workbench.clumps.training import TrainOptions  # noqa: PLC0415
+
+    options = TrainOptions(
+        epochs=args.epochs, batch=args.batch, learning_rate=args.learning_rate, ema=0.98,
+        patience=args.patience, trainable_stages=args.stages, precision=args.precision,
+    )  # fmt: skip
+    result = cross_validate(args.start_from, options, args.out, args.folder, args.only)
+    if result is None:
+        return 0
+    report.write_report(Path(args.out), result)
+    if args.record:
+        record.write(args.record, report.without_nan(result))
+    say(report.as_text(result))
     return 0

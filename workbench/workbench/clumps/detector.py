@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.rpn import RPNHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
-from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign, nms
+from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 
-from workbench.clumps import backbones
+from workbench.clumps import backbones, batched
 from workbench.clumps.galaxy import Label
 from workbench.clumps.matching import Detections
 from workbench.clumps.scaling import to_fixed_psf
@@ -33,7 +34,8 @@ CLASSES = 1 + len(Label)  # and background
 # torchvision measures boxes from the corner of pixel 0, the workbench from its centre.
 HALF_PIXEL = 0.5
 STRIDE = 32  # of the coarsest map: pictures are padded to its multiples
-BATCH = 32
+# Pictures at once: enough to fill a GPU; a CPU gains nothing from more.
+BATCH = {"cuda": 256, "cpu": 8, "mps": 32}
 
 
 class Pyramid(nn.Module):
@@ -49,7 +51,7 @@ class Pyramid(nn.Module):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Return {"0": the finest map} of images (B, bands, H, W)."""
         maps = OrderedDict((str(k), features) for k, features in enumerate(self.body(images)))
-        return {"0": self.fpn(maps)["0"]}
+        return {"0": self.fpn(maps)["0"].float()}  # anchors take its precision
 
 
 class _AsIs(GeneralizedRCNNTransform):  # type: ignore[misc]
@@ -76,6 +78,7 @@ def build(config: DetectorConfig, weights: str = backbones.RANDOM) -> FasterRCNN
     model = FasterRCNN(
         pyramid,
         rpn_anchor_generator=anchors,
+        rpn_head=_RpnHead(config.fpn_channels, 1),
         box_roi_pool=pool,
         box_head=_head(config),
         box_predictor=_Predictor(config.head_channels),
@@ -123,7 +126,16 @@ class _Predictor(nn.Module):
 
     def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
         """Regions (N, channels) -> scores (N, 3), offsets (N, 12)."""
-        return self.cls_score(regions), self.bbox_pred(regions)
+        return self.cls_score(regions).float(), self.bbox_pred(regions).float()
+
+
+class _RpnHead(RPNHead):  # type: ignore[misc]
+    """torchvision's, with float32 answers: it decodes boxes in their precision."""
+
+    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Give scores (B, 1, H, W) and offsets (B, 4, H, W) of each map (B, channels, H, W)."""
+        scores, offsets = super().forward(x)
+        return [one.float() for one in scores], [one.float() for one in offsets]
 
 
 def to_tensor(image: np.ndarray[Any, Any]) -> Tensor:
@@ -159,28 +171,58 @@ def infer(model: FasterRCNN, config: DetectorConfig, images: Sequence[Tensor]) -
     """Return what is found in each of `images` (C, H, W), in their pixels.
 
     Only pictures padded to the same size share a batch, so that what is found in one does not
-    depend on the others: the encoder sees the padding.
+    depend on the others: the encoder sees the padding. Images may be bytes or float in [0, 1].
     """
-    device = next(model.parameters()).device
     groups: dict[tuple[int, int], list[int]] = {}
     for index, image in enumerate(images):
         groups.setdefault(padded_size(image.shape[1], image.shape[2]), []).append(index)
     found: dict[int, Detections] = {}
     model.eval()
+    device = next(model.parameters()).device
     with torch.inference_mode():
-        for group in groups.values():
-            for first in range(0, len(group), BATCH):
-                batch = group[first : first + BATCH]
-                outputs = model([images[k].to(device) for k in batch])
-                for index, output in zip(batch, outputs, strict=True):
-                    found[index] = agnostic(output, config)
+        for size, group in groups.items():
+            for first in range(0, len(group), BATCH[device.type]):
+                batch = group[first : first + BATCH[device.type]]
+                outputs = _find(model, config, [images[k] for k in batch], size)
+                found.update(zip(batch, _each(outputs), strict=True))
     return [found[index] for index in range(len(images))]
 
 
-def agnostic(output: dict[str, Tensor], config: DetectorConfig) -> Detections:
-    """Return the network's output for one picture after NMS across classes, surest first."""
-    keep = nms(output["boxes"].float(), output["scores"].float(), config.nms)[: config.detections]
-    boxes, scores, labels = (output[key][keep].cpu() for key in ("boxes", "scores", "labels"))
-    return Detections(
-        boxes.double().numpy() - HALF_PIXEL, scores.double().numpy(), labels.long().numpy()
+def _find(
+    model: FasterRCNN, config: DetectorConfig, images: Sequence[Tensor], size: tuple[int, int]
+) -> tuple[Tensor, ...]:
+    """Normalise `images`, pad them with zeros to `size` as in training, and look at them."""
+    device = next(model.parameters()).device
+    sizes = torch.tensor([image.shape[1:] for image in images])
+    if bool((sizes == sizes[0]).all()):  # one copy and one kernel for all
+        batch = _normalised(model, torch.stack(list(images)).to(device))
+        room = (0, size[1] - batch.shape[3], 0, size[0] - batch.shape[2])
+        batch = nn.functional.pad(batch, room)
+    else:
+        batch = torch.zeros(len(images), images[0].shape[0], *size, device=device)
+        for row, image in zip(batch, images, strict=True):
+            filled = _normalised(model, image.to(device))
+            row[:, : image.shape[1], : image.shape[2]] = filled
+    return batched.find(model, config, batch, sizes.to(device))
+
+
+def _normalised(model: FasterRCNN, images: Tensor) -> Tensor:
+    """Images (..., C, H, W), bytes or float in [0, 1]."""
+    images = images.float() / 255 if images.dtype == torch.uint8 else images
+    mean, std = (
+        torch.tensor(values, device=images.device)[:, None, None]
+        for values in (model.transform.image_mean, model.transform.image_std)
     )
+    return (images - mean) / std
+
+
+def _each(outputs: tuple[Tensor, ...]) -> list[Detections]:
+    """Return the detections of each picture of a batch, on the host."""
+    kept, boxes, scores, labels = (part.cpu() for part in outputs)
+    numbers = kept.sum(dim=1).tolist()  # what is kept comes first
+    at = boxes.double().numpy() - HALF_PIXEL
+    score, label = scores.double().numpy(), labels.long().numpy()
+    return [
+        Detections(at[k, :number], score[k, :number], label[k, :number])
+        for k, number in enumerate(numbers)
+    ]

@@ -7,6 +7,7 @@ start and size, all scored on the same test galaxies with a threshold from valid
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.clumps.detecting import run_detector
 from workbench.clumps.evaluate import counts, intervals, match_all, rates
 from workbench.clumps.extras import need
+from workbench.clumps.request import MADE
 from workbench.clumps.run import DETECTOR, Plan, begin, commit, train
 from workbench.clumps.sources import galaxies
 from workbench.clumps.weights import read_card, write_atomically
@@ -23,8 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workbench.clumps.request import Request
+    from workbench.clumps.training import TrainOptions
 
 SIZES = (100, 200, 400, 800, 1600, 3200, 5000)
+# Few galaxies are seen more often, so that every run takes at least so many steps.
+LEAST_STEPS = 500
 GOAL = 0.8  # completeness and purity of the paper
 
 
@@ -58,13 +63,16 @@ def learning_curve(
         The training galaxies are not of a source that has so many.
     """
     folder = Path(folder)
-    if plan.train.source not in {"simulated", "injected"}:
+    if plan.train.source not in MADE:
         raise WorkbenchError(f"learning curves need made galaxies, got {plan.train.source}")
     truth = list(galaxies(test))
     rows: list[dict[str, Any]] = []
     for start in compared:
         for size in sizes:
-            options = replace(plan.options, weights=start.weights, trainable_stages=start.stages)
+            options = replace(
+                plan.options, weights=start.weights, trainable_stages=start.stages,
+                epochs=epochs(plan.options, size),
+            )  # fmt: skip
             part = replace(plan, train=replace(plan.train, number=size), options=options)
             place = folder / f"{start.name.replace(', ', '-')}-{size}"
             begin(part, place)
@@ -78,8 +86,14 @@ def learning_curve(
     return rows
 
 
+def epochs(options: TrainOptions, size: int) -> int:
+    """Return the passes over `size` galaxies: those asked for, more where these are few."""
+    return max(options.epochs, math.ceil(LEAST_STEPS * options.batch / size))
+
+
 def _score(weights: Path, truth: list[Any], min_flux_ratio: float) -> dict[str, Any]:
-    threshold = float(read_card(weights)["threshold"])
+    card = read_card(weights)
+    threshold = float(card.get("thresholds", {}).get(str(min_flux_ratio), card["threshold"]))
     found = [one for _, one in run_detector(weights, truth)]
     matches = match_all(found, [g.truth for g in truth], min_flux_ratio=min_flux_ratio)
     scored = rates(matches, threshold)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from workbench.clumps.matching import Criterion, Detections
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from workbench.clumps.galaxy import Annotation, Galaxy
@@ -37,11 +37,14 @@ class Method:
         For each galaxy.
     threshold
         Chosen on galaxies that are not scored here.
+    by_cut
+        Thresholds chosen likewise for some flux cuts; `threshold` holds for the others.
     """
 
     name: str
     found: Sequence[Detections]
     threshold: float
+    by_cut: Mapping[float, float] = field(default_factory=dict)
 
 
 def report(
@@ -89,9 +92,11 @@ def _rates(
     method: Method, truths: Sequence[Annotation], criterion: Criterion, cut: float
 ) -> dict[str, Any]:
     matches = evaluate.match_all(method.found, truths, criterion, cut)
-    scored = evaluate.rates(matches, method.threshold)
-    counted = evaluate.counts(matches, method.threshold)
+    threshold = method.by_cut.get(cut, method.threshold)
+    scored = evaluate.rates(matches, threshold)
+    counted = evaluate.counts(matches, threshold)
     return {
+        "threshold": threshold,
         "criterion": str(criterion), "min_flux_ratio": cut,
         "hits": scored.hits, "found": scored.found, "true": scored.true,
         "completeness": scored.completeness, "purity": scored.purity, "f1": scored.f1,
@@ -209,7 +214,7 @@ def flux_figure(result: dict[str, Any]) -> Any:
 def write_report(folder: Path, result: dict[str, Any]) -> None:
     """Write ``report.json``, ``report.md`` and ``report.html`` (plots, no network needed)."""
     folder.mkdir(parents=True, exist_ok=True)
-    clean = _without_nan(result)
+    clean = without_nan(result)
     (folder / "report.json").write_text(json.dumps(clean, indent=1) + "\n", encoding="utf-8")
     (folder / "report.md").write_text(as_text(result), encoding="utf-8")
     figures = [curve_figure(result), flux_figure(result)]
@@ -221,10 +226,10 @@ def write_report(folder: Path, result: dict[str, Any]) -> None:
     (folder / "report.html").write_text(page, encoding="utf-8")
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """Return `value` with NaN and infinity as null, which JSON lacks."""
     if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
+        return {key: without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(inner) for inner in value]
+        return [without_nan(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

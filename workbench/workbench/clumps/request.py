@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SOURCES = ("simulated", "injected", "s82", "clump_scout", "folder")
+# Galaxies made on the spot, as many as wanted; "mixed" takes the three others in turn.
+MADE = ("simulated", "injected", "deep", "mixed")
+SOURCES = (*MADE, "s82", "clump_scout", "folder")
 FOLDS = 5
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import subprocess
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +18,14 @@ import torch
 
 from workbench.clumps import backbones
 from workbench.clumps.detector import build, infer, to_tensor
-from workbench.clumps.evaluate import choose_threshold, counts, intervals, match_all, rates
+from workbench.clumps.evaluate import (
+    FLUX_CUTS,
+    choose_threshold,
+    counts,
+    intervals,
+    match_all,
+    rates,
+)
 from workbench.clumps.samples import Split, sample
 from workbench.clumps.sources import galaxies
 from workbench.clumps.training import AtomicCheckpoints, ClumpTraining, TrainOptions, callbacks
@@ -26,6 +36,8 @@ if TYPE_CHECKING:
     from torchvision.models.detection import FasterRCNN
 
     from workbench.clumps.detector_config import DetectorConfig
+    from workbench.clumps.galaxy import Annotation
+    from workbench.clumps.matching import Detections
     from workbench.clumps.pictures import Report
     from workbench.clumps.request import Request
 
@@ -61,11 +73,12 @@ def read_split(plan: Plan, report: Report | None = None) -> Split:
     WorkbenchError
         One of the two parts is empty, or a picture is in both.
     """
-    scale = plan.config.pixels_per_fwhm
-    parts = {
-        name: [sample(galaxy, scale) for galaxy in galaxies(request, report)]
-        for name, request in (("training", plan.train), ("validation", plan.valid))
-    }
+    scaled = partial(sample, pixels_per_fwhm=plan.config.pixels_per_fwhm)
+    with ThreadPoolExecutor() as pool:  # Pillow and numpy let other threads run
+        parts = {
+            name: list(pool.map(scaled, galaxies(request, report)))
+            for name, request in (("training", plan.train), ("validation", plan.valid))
+        }
     for name, found in parts.items():
         if not any(len(one.truth) for one in found):
             raise WorkbenchError(f"{name}: {len(found)} pictures and no box; nothing to learn from")
@@ -155,7 +168,8 @@ def _start(plan: Plan) -> tuple[FasterRCNN, DetectorConfig]:
 
 def _finish(plan: Plan, module: ClumpTraining, folder: Path, rows: list[dict[str, float]]) -> None:
     """Write the detector of the best epoch with its threshold and scores on validation."""
-    best = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
+    which = "last.ckpt" if plan.options.keep_last else "best.ckpt"
+    best = torch.load(folder / "checkpoints" / which, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     model = module.model.cpu().eval()
     found = infer(model, plan.config, [to_tensor(one.image) for one in module.split.valid])
@@ -168,6 +182,7 @@ def _finish(plan: Plan, module: ClumpTraining, folder: Path, rows: list[dict[str
     scored = rates(matches, threshold)
     card = {
         "threshold": threshold,
+        "thresholds": _by_cut(found, [one.truth for one in module.split.valid]),
         "validation": {
             "galaxies": len(module.split.valid),
             "min_flux_ratio": plan.options.min_flux_ratio,
@@ -189,6 +204,16 @@ def _finish(plan: Plan, module: ClumpTraining, folder: Path, rows: list[dict[str
     save_detector(folder / DETECTOR, model, plan.config, card)
 
 
+def _by_cut(found: list[Detections], truths: list[Annotation]) -> dict[str, float]:
+    """Return the threshold of the best F1 for each flux cut at which there is something."""
+    chosen = {}
+    for cut in FLUX_CUTS:
+        matches = match_all(found, truths, min_flux_ratio=cut)
+        if any(len(match.counted) and len(match.scores) for match in matches):
+            chosen[str(cut)] = choose_threshold(matches)
+    return chosen
+
+
 def _licence(plan: Plan) -> str:
     if plan.start_from is None and plan.options.weights == backbones.RANDOM:
         return "Apache-2.0"
@@ -198,7 +223,9 @@ def _licence(plan: Plan) -> str:
 
 
 def commit() -> str | None:
-    """Return the commit of this checkout, None outside one."""
+    """Return the commit of this checkout, or what ``COMMIT`` says where there is no git."""
+    if "COMMIT" in os.environ:
+        return os.environ["COMMIT"]
     try:
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"],  # noqa: S607 - git where the user has it

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.clumps import clump_scout, folder, inject, s82
+from workbench.clumps.deep import deep
 from workbench.clumps.evaluate import folds
-from workbench.clumps.request import FOLDS, SOURCES, Request
+from workbench.clumps.request import FOLDS, MADE, SOURCES, Request
 from workbench.clumps.simulate import VERSION, simulate
 from workbench.clumps.stream import stream
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from workbench.clumps.galaxy import Galaxy
     from workbench.clumps.pictures import Report
@@ -31,7 +32,7 @@ def galaxies(request: Request, report: Report | None = None) -> Iterator[Galaxy]
     """
     if request.source not in SOURCES:
         raise WorkbenchError(f"unknown source {request.source!r}; known: {', '.join(SOURCES)}")
-    if request.source in {"simulated", "injected"}:
+    if request.source in MADE:
         yield from _made(request)
         return
     for index, galaxy in enumerate(_read(request, report)):
@@ -42,7 +43,7 @@ def galaxies(request: Request, report: Report | None = None) -> Iterator[Galaxy]
 
 def _made(request: Request) -> Iterator[Galaxy]:
     number = 100 if request.number is None else request.number
-    source = simulate if request.source == "simulated" else inject.Injected(_hosts(request))
+    source = _maker(request)
     yield from stream(
         source,
         number,
@@ -52,6 +53,28 @@ def _made(request: Request) -> Iterator[Galaxy]:
         cache=request.cache,
         version=VERSION,
     )
+
+
+def _maker(request: Request) -> Callable[[int, int], Galaxy]:
+    if request.source in {"simulated", "deep"}:
+        return simulate if request.source == "simulated" else deep
+    injected = inject.Injected(_hosts(request))
+    return injected if request.source == "injected" else Mixed((simulate, injected, deep))
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Source: the sources of `parts` in turn, by index."""
+
+    parts: tuple[Callable[[int, int], Galaxy], ...]
+
+    def __repr__(self) -> str:
+        """Name the parts: they are part of the key of a cache."""
+        return f"Mixed({[getattr(part, '__name__', repr(part)) for part in self.parts]})"
+
+    def __call__(self, seed: int, index: int) -> Galaxy:
+        """Return galaxy number `index`."""
+        return self.parts[index % len(self.parts)](seed, index)
 
 
 def _hosts(request: Request) -> Sequence[Galaxy]:

@@ -47,7 +47,10 @@ def measure(
     theirs = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None).eval().to(device)
 
     def run_ours(pictures: list[NDArray[np.uint8]]) -> None:
-        infer(ours, config, [to_tensor(picture) for picture in pictures])
+        infer(
+            ours, config,
+            [torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures],
+        )  # fmt: skip
 
     def run_theirs(pictures: list[NDArray[np.uint8]]) -> None:
         for first in range(0, len(pictures), 8):

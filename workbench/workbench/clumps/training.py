@@ -65,6 +65,8 @@ class TrainOptions:
         Truth fainter than this is ignored on the validation galaxies.
     weights, trainable_stages
         Start of the encoder (see `backbones.encoder`), and how many of its last stages learn.
+    keep_last
+        Give the last epoch's weights, not those of the best: validation is too small to choose.
     precision, devices, workers
         Lightning's, and loader processes.
     """
@@ -79,6 +81,7 @@ class TrainOptions:
     min_flux_ratio: float = 0.0
     weights: str = backbones.RANDOM
     trainable_stages: int = 4
+    keep_last: bool = False
     precision: str = "32-true"
     devices: int = 1
     workers: int = 0

@@ -1,0 +1,42 @@
+"""What a measurement is kept with: hardware, versions, date, command, commit."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from workbench.clumps.run import commit
+from workbench.clumps.weights import write_atomically
+
+
+def about() -> dict[str, Any]:
+    """Return hardware, versions, date (UTC), command and commit of this process."""
+    gpu = torch.cuda.is_available()
+    return {
+        "device": torch.cuda.get_device_name() if gpu else f"a CPU ({platform.machine()})",
+        "cores": os.cpu_count(),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda if gpu else None,
+        "python": platform.python_version(),
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["workbench", *map(plain, sys.argv[1:])]),
+        "commit": commit(),
+    }
+
+
+def plain(word: str) -> str:
+    """Return an argument without the folders of the machine it ran on."""
+    return Path(word).name if word.startswith("/") else word
+
+
+def write(path: Path | str, content: dict[str, Any]) -> None:
+    """Write `content` with `about` as JSON, whole or not at all."""
+    known = {"measured_on": about(), **content}
+    write_atomically(Path(path), (json.dumps(known, indent=1) + "\n").encode())
