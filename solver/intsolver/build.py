@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from intsolver.lower import Low, Pool
     from intsolver.vector import Function
 
+_FEW = 500  # assignments up to which pruning costs more than it saves
 _RANK = {"eq": 0, "divides": 0, "le": 1, "lt": 1}  # what leaves few rows is checked first
 
 
@@ -65,6 +66,7 @@ class _Builder:
         self.wide = wide or any(c.peak >= INT64 for c in self.watched)
         self.prune = True
         self.assigned: set[str] = set()
+        self.cells = 1.0  # assignments of them
 
     def take(self, node: Low) -> int:
         """Return a new slot for a node."""
@@ -78,6 +80,7 @@ class _Builder:
         """Return the level of a variable between two kinds of states."""
         earlier = frozenset(self.assigned)
         self.assigned.add(name)
+        self.cells *= domain.size
         held = {id(x): self.slots[id(x)] for x in before}
         reads = tuple(held.values())
         variable = self.pool.name(name)
@@ -108,7 +111,7 @@ class _Builder:
             check: Function | None = None
             if c.names <= self.assigned:
                 check = (raw if c.partial and c.logical else whole)(c)
-            elif self.prune:
+            elif self.prune and self.cells > _FEW:
                 check = relaxed(self.pool, whole, c, self.assigned)
             if check is not None:
                 checks.append(check)

@@ -28,6 +28,9 @@ Columns = list[Any]
 INT64 = 1 << 62
 _GRID = 1 << 21  # cells of states x values that are checked at a time
 _DENSE = 2_048  # cells up to which all of them go through every check
+_FEW = 64  # rows that are cheaper to go on with than to merge
+_SPREAD = 4  # keys to a row, up to which a table of all keys is quicker than hashing
+_GOLDEN = 0x9E3779B97F4A7C15  # odd, its bits without a pattern: multiplication by it scatters keys
 _NONE = np.zeros(0, np.intp)
 
 
@@ -94,10 +97,11 @@ class Chain:
                 changed = True
                 del done[depth:]
             picks = self.picks(level, pinned)
+            few = _FEW if depth + 1 < len(self.levels) else 0
             source, value, columns_after = expand(
                 level, env, columns, states, picks=picks, max_rows=max_rows
             )
-            target, columns_after, after = merge(level.signals, columns_after, source.size)
+            target, columns_after, after = merge(level.signals, columns_after, source.size, few=few)
             if after > max_rows:
                 raise TooManySolutions(
                     f"more than {max_rows:,} states after {level.name!r} ({after:,} so far); "
@@ -243,31 +247,52 @@ def _after(
 
 
 def merge(
-    signals: Sequence[Low], columns: Columns, rows: int
+    signals: Sequence[Low], columns: Columns, rows: int, *, few: int
 ) -> tuple[NDArray[np.intp] | None, Columns, int]:
-    """Return for each row the number of its state, and the columns and number of the states."""
+    """Return for each row the number of its state, and the columns and number of the states.
+
+    So `few` rows are states as they are.
+    """
     if not signals:
         return None, [], min(rows, 1)
-    if rows < 2:
-        return np.zeros(rows, np.intp), columns, rows
+    if rows < 2 or rows <= few:
+        return np.arange(rows), columns, rows
     key, span = _key(signals, columns)
-    if span <= 4 * rows + 1024:
-        seen = np.zeros(span, np.intp)
-        seen[key] = 1
-        number = seen.cumsum()
-        number -= 1
-        target = number[key]
-        states = int(number[-1]) + 1
-        if states == rows:
-            first = np.empty(rows, np.intp)
-            first[target] = np.arange(rows)
-        else:
-            first = np.empty(states, np.intp)
-            first[target[::-1]] = np.arange(rows - 1, -1, -1)
+    if span <= _SPREAD * (rows + 256):
+        first = np.full(span, -1, np.intp)
+        first[key] = np.arange(rows)
+        row = first[key]
     else:
-        _, first, target = np.unique(key, return_index=True, return_inverse=True)
-        states = first.size
-    return target, [c[first] for c in columns], states
+        row = _alike(key)
+    leads = np.zeros(rows, bool)
+    leads[row] = True
+    states = np.flatnonzero(leads)
+    if states.size == rows:
+        return np.arange(rows), columns, rows
+    number = leads.cumsum()
+    number -= 1
+    return number[row], [c[states] for c in columns], states.size
+
+
+def _alike(key: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return for each row one and the same row among those with its key, by hashing.
+
+    The last row in a bucket stands for those of its key; the others are hashed anew.
+    """
+    found = np.empty(key.size, np.intp)
+    left, keys = np.arange(key.size), key
+    factor = _GOLDEN
+    while left.size:
+        bits = int(left.size).bit_length() + 1
+        bucket = ((keys.view(np.uint64) * np.uint64(factor)) >> np.uint64(64 - bits)).view(np.intp)
+        last = np.empty(1 << bits, np.intp)
+        last[bucket] = left
+        row = last[bucket]
+        found[left] = row
+        left = left[key[row] != keys]
+        keys = key[left]
+        factor = (factor * _GOLDEN) % (1 << 64)
+    return found
 
 
 def _key(signals: Sequence[Low], columns: Columns) -> tuple[NDArray[Any], int]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from intsolver.vector import Compiler, Env, Function
 
 # A long constraint with more open variables than this forbids little, and takes long to look at.
-_LONG, _OPEN = 30, 2
+_LONG, _OPEN = 30, 1
 
 Interval = Callable[["Env"], tuple[Any, Any]]
 

@@ -8,7 +8,7 @@ import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intsolver import Problem, chain, component, standing
+from intsolver import Problem, build, chain, component, standing
 from intsolver.errors import TooManySolutions
 from random_problems import Stated, problems
 
@@ -31,10 +31,13 @@ def large_path(request: pytest.FixtureRequest) -> Iterator[str]:
     """Prune and narrow always; check sparsely always; a few cells at a time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(component, "SMALL", 0)
+        patch.setattr(build, "_FEW", 0)
+        patch.setattr(chain, "_FEW", 0)
         if request.param != "pruned":
             patch.setattr(chain, "_DENSE", 0)
         if request.param == "blocks":
             patch.setattr(chain, "_GRID", 3)
+            patch.setattr(chain, "_SPREAD", 0)
             patch.setattr(standing, "_BLOCK", 3)
         yield request.param
 

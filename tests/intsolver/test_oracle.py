@@ -11,7 +11,7 @@ import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intsolver import Infeasible, Problem, chain, component, order, standing
+from intsolver import Infeasible, Problem, build, chain, component, order, standing
 from random_problems import NeedsTextError, Stated, problems, text
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ def as_if_large() -> Iterator[None]:
     """Have small problems take every path that the solver keeps for large ones."""
     thresholds = [
         (component, "SMALL", 0),  # looking ahead at single values, pruning of levels
+        (build, "_FEW", 0),
+        (chain, "_FEW", 0),  # states merged
+        (chain, "_SPREAD", 0),  # by hashing
         (chain, "_DENSE", 4),  # rows that failed one check skip the next
         (chain, "_GRID", 16),  # a level expanded in blocks
         (order, "_CHEAP", 0),  # several orders weighed
