@@ -34,17 +34,22 @@ def pictures(folder: Path) -> tuple[Path, Path]:
 
 def test_the_notebook_runs_and_keeps_its_journal_beside_it(tmp_path: Path) -> None:
     shelf, found = pictures(tmp_path)
-    path = prepare(shelf, found, auditor="ada", place=tmp_path / "work")
+    catalog = tmp_path / "galaxies.csv"
+    catalog.write_text("file,psf_fwhm_r_px\na.png,4.5\n")
+    path = prepare(shelf, found, catalog=catalog, auditor="ada", place=tmp_path / "work")
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     notebook.cells.append(
-        nbformat.v4.new_code_cell("audit.act({'kind': 'done'}); print(len(audit.detections))")
+        nbformat.v4.new_code_cell(
+            "audit.act({'kind': 'done'})\n"
+            "print(len(audit.detections), audit.labels()[0].galaxy.psf_fwhm)"
+        )
     )
     client = NotebookClient(
         notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": path.parent}}
     )
     client.execute()
-    assert notebook.cells[-1].outputs[0].text == "1\n"
+    assert notebook.cells[-1].outputs[0].text == "1 4.5\n"
     with Journal(path.parent / JOURNAL) as journal:
         assert [(row.auditor, row.galaxy) for row in journal.rows()] == [("ada", "a.png")]
 

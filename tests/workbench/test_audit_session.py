@@ -176,6 +176,33 @@ def test_a_folder_opens_with_its_table(tmp_path: Path) -> None:
         library.open("x.png")
 
 
+def test_a_plain_folder_takes_scale_place_and_redshift_from_a_catalogue(tmp_path: Path) -> None:
+    one = galaxy("a.png")
+    (tmp_path / "pictures").mkdir()
+    for name in ("a.png", "b.png"):
+        write_picture(tmp_path / "pictures" / name, one.image)
+    (tmp_path / "galaxies.csv").write_text(
+        "file,arcsec_per_px,psf_fwhm_r_arcsec,ra,dec,redshift\na.png,0.25,1.2,150.0,2.0,0.04\n"
+    )
+    write_coco(tmp_path / "truth.json", [replace(one.truth, psf_fwhm=None, wcs=None)])
+    for labels in (None, tmp_path / "truth.json"):
+        library = Folder(tmp_path / "pictures", labels, tmp_path / "galaxies.csv")
+        truth = library.open("a.png").truth
+        assert truth.psf_fwhm == pytest.approx(1.2 / 0.25)
+        assert truth.redshift == 0.04
+        middle = (truth.width - 1) / 2, (truth.height - 1) / 2
+        at = truth.wcs.wcs_pix2world(*middle, 0)
+        np.testing.assert_allclose(np.ravel(at), [150, 2], atol=1e-9)
+        assert library.open("b.png").truth.psf_fwhm is None
+    known = library.known("a.png")
+    assert known is not None
+    assert known.psf_fwhm == truth.psf_fwhm
+    assert len(known) == len(one.truth)
+    (tmp_path / "galaxies.csv").write_text("file,arcsec_per_px\nz.png,0.25\n")
+    with pytest.raises(WorkbenchError, match=r"none of its 1 files, such as 'z\.png'"):
+        Folder(tmp_path / "pictures", None, tmp_path / "galaxies.csv")
+
+
 def test_fits_pictures_are_made_anew_by_another_stretch(tmp_path: Path) -> None:
     y, x = np.mgrid[:48, :48]
     blob = 50 * np.exp(-0.5 * ((x - 24) ** 2 + (y - 20) ** 2) / 9)

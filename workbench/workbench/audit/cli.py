@@ -19,6 +19,8 @@ def add_parser(commands: Any) -> None:
     add("folder", help="folder with PNG, JPEG or FITS pictures")
     add("--detections", metavar="FILE", help="CSV, Parquet or COCO JSON, as `detect` writes them")
     add("--labels", metavar="FILE", help="table with known boxes, PSF and WCS of the pictures")
+    add("--catalog", metavar="FILE", help="table with file and psf_fwhm_r_px, or "
+        "psf_fwhm_r_arcsec and arcsec_per_px; ra, dec, redshift")  # fmt: skip
     add("--blind", action="store_true", help="do not show the known boxes")
     add("--auditor", metavar="NAME", help="who decides; default: the name of the account")
     add("--place", default="audit", help="folder for notebook and labels; default: %(default)s")
@@ -35,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
         args.folder,
         args.detections,
         labels=args.labels,
+        catalog=args.catalog,
         auditor=args.auditor,
         show_truth=not args.blind,
         place=args.place,

@@ -20,7 +20,8 @@ Run the cells (Shift+Enter). Every decision is saved at once in `{journal}` besi
 opening it again goes on at the same galaxy. Click the picture and press `?` for the keys."""
 _OPEN = """from workbench.audit import Audit
 audit = Audit.of_folder({folder!r}, {detections!r}, labels={labels!r},
-                        journal={journal!r}, auditor={auditor!r}, show_truth={show_truth!r})
+                        catalog={catalog!r}, journal={journal!r},
+                        auditor={auditor!r}, show_truth={show_truth!r})
 audit.show()"""
 _HARVEST = """## When you are done
 
@@ -33,15 +34,16 @@ def prepare(
     detections: Path | str | None = None,
     *,
     labels: Path | str | None = None,
+    catalog: Path | str | None = None,
     auditor: str | None = None,
     show_truth: bool = True,
     place: Path | str = "audit",
 ) -> Path:
     """Write the notebook to `place` (made where it is missing) and return its path.
 
-    `show_truth` says whether the boxes of `labels` are shown; an audit should be blind to them.
-    A notebook that is there already is left as it is. Pictures, detections and labels are opened
-    once, so that a mistake in them is said now.
+    `labels` and `catalog` are as in `Audit.of_folder`; `show_truth` says whether the boxes of
+    `labels` are shown: an audit should be blind to them. A notebook that is there already is left
+    as it is. Pictures and tables are opened once, so that a mistake in them is said now.
 
     Raises
     ------
@@ -54,11 +56,13 @@ def prepare(
         "folder": str(Path(folder).absolute()),
         "detections": None if detections is None else str(Path(detections).absolute()),
         "labels": None if labels is None else str(Path(labels).absolute()),
+        "catalog": None if catalog is None else str(Path(catalog).absolute()),
     }
     with Audit.of_folder(
         files["folder"] or "",
         files["detections"],
         labels=files["labels"],
+        catalog=files["catalog"],
         journal=place / JOURNAL,
         auditor=auditor,
     ) as audit:
@@ -97,6 +101,7 @@ def launch(
     detections: Path | str | None = None,
     *,
     labels: Path | str | None = None,
+    catalog: Path | str | None = None,
     auditor: str | None = None,
     show_truth: bool = True,
     place: Path | str = "audit",
@@ -111,8 +116,9 @@ def launch(
         As `prepare`; also where JupyterLab does not start.
     """
     notebook = prepare(
-        folder, detections, labels=labels, auditor=auditor, show_truth=show_truth, place=place
-    )
+        folder, detections, labels=labels, catalog=catalog, auditor=auditor,
+        show_truth=show_truth, place=place,
+    )  # fmt: skip
     page = notebook.name if browser else None
     try:
         with start_lab(notebook.parent, port=port, browser_page=page) as lab:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.clumps import folder
 from workbench.clumps.galaxy import Annotation, Galaxy, annotation
@@ -68,14 +68,22 @@ class Folder:
         Folder with PNG, JPEG or FITS pictures, or one such file.
     labels
         COCO JSON, CSV or Parquet; its names are paths below `place`, or file names.
+    catalog
+        CSV or Parquet with a row a ``file``: the columns of `clumps.folder.load`.
     stretch
         How FITS files become pictures.
+
+    Raises
+    ------
+    WorkbenchError
+        There is no picture, a table cannot be read, or the catalogue is of other files.
     """
 
     def __init__(
         self,
         place: Path | str,
         labels: Path | str | None = None,
+        catalog: Path | str | None = None,
         stretch: Stretch | None = None,
     ) -> None:
         root = Path(place)
@@ -84,6 +92,13 @@ class Folder:
         self._paths = {path.relative_to(below).as_posix(): path for path in paths}
         self._known = {truth.name: truth for truth in read_table(labels)} if labels else {}
         self.names: Sequence[str] = tuple(self._paths)
+        self._rows = folder.read_catalog(catalog) if catalog else {}
+        if self._rows and not any(map(self._row, self.names)):
+            raise WorkbenchError(
+                f"{catalog}: none of its {len(self._rows)} files, such as "
+                f"{next(iter(self._rows))!r}, is among the {len(self.names)} pictures, such as "
+                f"{self.names[0]!r}"
+            )
         self.stretch = stretch or Stretch()
         self.open = lru_cache(maxsize=16)(self._open)
 
@@ -118,15 +133,22 @@ class Folder:
     def _open(self, name: str) -> Galaxy:
         image, wcs = read_picture(self.path(name), self.stretch)
         height, width = image.shape[:2]
-        truth = self.known(name) or annotation(name, (width, height))
+        truth = self._labelled(name) or annotation(name, (width, height))
         if (truth.width, truth.height) != (width, height):
             raise WorkbenchError(
                 f"{name}: {width} x {height} pixels, the table says {truth.width} x {truth.height}"
             )
-        return Galaxy(image, replace(truth, wcs=truth.wcs if truth.wcs is not None else wcs))
+        return Galaxy(image, folder.catalogued(truth, self._row(name), wcs))
 
     def known(self, name: str) -> Annotation | None:
-        """Return its row of the table."""
+        """Return its row of the labels, with what the catalogue says; None without labels."""
+        truth = self._labelled(name)
+        return None if truth is None else folder.catalogued(truth, self._row(name))
+
+    def _row(self, name: str) -> dict[str, Any]:
+        return self._rows.get(name) or self._rows.get(self.path(name).name) or {}
+
+    def _labelled(self, name: str) -> Annotation | None:
         truth = self._known.get(name) or self._known.get(self.path(name).name)
         return None if truth is None else replace(truth, name=name)
 

@@ -91,14 +91,16 @@ class Session:
         detections: Found | None = None,
         *,
         labels: Path | str | None = None,
+        catalog: Path | str | None = None,
         **settings: Any,
     ) -> Self:
         """Return an audit of the pictures under a folder.
 
         `labels` is a table with their known boxes, PSF, WCS and redshift (COCO JSON, CSV or
-        Parquet); the rest is as in `Audit`.
+        Parquet); `catalog` a table with a row a picture: file and any of arcsec_per_px,
+        psf_fwhm_r_arcsec, psf_fwhm_r_px, ra, dec, redshift. The rest is as in `Audit`.
         """
-        return cls(Folder(place, labels), detections, **settings)
+        return cls(Folder(place, labels, catalog), detections, **settings)
 
     def overlay(self, threshold: float | None = None) -> ClumpAudit:
         """Return the overlay on the current galaxy, to be shown in a notebook.

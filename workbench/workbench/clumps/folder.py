@@ -58,7 +58,7 @@ def load(
         Receives the files that cannot be read.
     """
     known = {truth.name: truth for truth in read_table(labels)} if labels else {}
-    rows = _catalog_rows(catalog) if catalog else {}
+    rows = read_catalog(catalog) if catalog else {}
     root = Path(place)
     readers = [
         (str(path), lambda path=path: _open(path, root, known, rows, stretch))
@@ -67,7 +67,14 @@ def load(
     yield from each_readable(readers, report or Report())
 
 
-def _catalog_rows(path: Path | str) -> dict[str, dict[str, Any]]:
+def read_catalog(path: Path | str) -> dict[str, dict[str, Any]]:
+    """Return the rows of a catalogue (see `load`) by file.
+
+    Raises
+    ------
+    WorkbenchError
+        It cannot be read, or has no column ``file``.
+    """
     frame = load_frame(path)
     if "file" not in frame:
         raise WorkbenchError(f"{path}: no column file; got {', '.join(map(str, frame.columns))}")
@@ -87,9 +94,23 @@ def _open(
     row = rows.get(name) or rows.get(path.name) or {}
     height, width = image.shape[:2]
     truth = known.get(name) or known.get(path.name) or annotation(name, (width, height))
+    return Galaxy(image, catalogued(replace(truth, name=name), row, wcs))
+
+
+def catalogued(truth: Annotation, row: dict[str, Any], wcs: Any = None) -> Annotation:
+    """Return `truth` with the PSF, WCS and redshift of its row of a catalogue (see `load`).
+
+    `wcs` is the picture's own, which goes before the position in the catalogue.
+
+    Raises
+    ------
+    WorkbenchError
+        A value is no number, or the PSF is not positive.
+    """
     scale = _number(row, "arcsec_per_px")
     if wcs is None and scale and _number(row, "ra") is not None and _number(row, "dec") is not None:
-        wcs = sky.north_up(row["ra"], row["dec"], (width - 1) / 2, (height - 1) / 2, scale)
+        middle = (truth.width - 1) / 2, (truth.height - 1) / 2
+        wcs = sky.north_up(row["ra"], row["dec"], *middle, scale)
     if scale is None and wcs is not None:
         scale = sky.pixel_scale(wcs)
     psf = _number(row, "psf_fwhm_r_px")
@@ -97,15 +118,13 @@ def _open(
     if psf is None and arcsec is not None and scale:
         psf = arcsec / scale
     if psf is not None and psf <= 0:
-        raise WorkbenchError(f"{name}: PSF FWHM of {psf} pixels in the catalogue")
-    filled = replace(
+        raise WorkbenchError(f"{truth.name}: PSF FWHM of {psf} pixels in the catalogue")
+    return replace(
         truth,
-        name=name,
         psf_fwhm=psf if psf is not None else truth.psf_fwhm,
         wcs=truth.wcs if truth.wcs is not None else wcs,
         redshift=_number(row, "redshift") if "redshift" in row else truth.redshift,
     )
-    return Galaxy(image, filled)
 
 
 def _number(row: dict[str, Any], column: str) -> float | None:
