@@ -11,7 +11,17 @@ from rnnkernels.gpus import COMPUTE, GPUS, Gpu, describe, find_gpu
 
 
 def test_the_rows_and_their_sources() -> None:
-    names = ["A100", "H100", "H100_PCIe", "H200", "B200", "L40S", "RTX_3090", "RTX_4090", "RTX_5090"]
+    names = [
+        "A100",
+        "H100",
+        "H100_PCIe",
+        "H200",
+        "B200",
+        "L40S",
+        "RTX_3090",
+        "RTX_4090",
+        "RTX_5090",
+    ]
     assert list(GPUS) == [name.replace("_", " ") for name in names]
     for gpu in GPUS.values():
         assert "NVIDIA" in gpu.source

@@ -40,7 +40,7 @@ def _forward(b: Ledger, z: Sizes, k: Mapping[str, Integer]) -> None:
     owned = parts(k["columns"], k["split"])
     cells = eights * owned * wide * (z.states + 1) + eights * z.biases
     chains = 2 - exceeds(b, sums, 4)
-    b.let("registers_besides", 56 + 4 * sums * chains + cells)
+    b.let("registers_besides", 57 + 4 * sums * chains + cells)
     b.let("registers_reading_R", 0)
 
 
