@@ -26,13 +26,14 @@ def test_a_sweep_is_cancelled_resumed_and_finished(page: Page, lab: Lab) -> None
     start.scroll_into_view_if_needed()
     expect(cancel).to_be_disabled()
     start.click()
-    working = page.get_by_text(re.compile(r"[3-9] of \d+ cases, \d+ s left: \w+ 1x"))
+    working = page.get_by_text(re.compile(r"^\d+ of \d+ cases, \d+ s left"))
     expect(working).to_be_visible(timeout=60 * SECOND)
     cancel.click()
-    expect(page.get_by_text(re.compile(r"cancelled after \d+ of \d+ cases"))).to_be_visible()
+    cancelled = page.get_by_text(re.compile(r"cancelled after \d+ of \d+ cases"))
+    expect(cancelled).to_be_visible()
     before = notebook.ask("[panel.session.done, panel.session.of, len(panel.rows)]")
     assert isinstance(before, list)
-    assert 3 <= before[0] == before[2] < before[1]
+    assert 1 <= before[0] == before[2] < before[1]
     notebook.shot("bench-cancelled")
 
     button(page, "Resume").click()
@@ -76,6 +77,7 @@ def test_recorded_figures_say_so_and_rnns_run(page: Page, lab: Lab) -> None:
     assert isinstance(found, dict)
     assert set(found) == {"triton", "alternating", "reference"}
     assert max(found.values()) < 1e-5
-    page.get_by_text("A cell of your own").first.scroll_into_view_if_needed()
+    heading = page.locator(".jp-RenderedMarkdown h2").filter(has_text="A cell of your own")
+    heading.scroll_into_view_if_needed()
     run.shot("run-an-rnn")
     assert not run.errors()

@@ -84,6 +84,7 @@ def scaling(
     """
     fixed = _fixed(sweep.rows, over, problem)
     words = ", ".join(f"{AXES.get(name, name)} {value}" for name, value in fixed.items())
+    words = f"{words}: {DIRECTIONS[direction]}"
     figure = empty(over, direction, sweep.source, words)
     for backend, dtype in _series(sweep.where(direction=direction, **fixed)):
         rows = sweep.where(direction=direction, backend=backend, dtype=dtype, **fixed)
