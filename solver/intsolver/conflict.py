@@ -9,10 +9,13 @@ Where that takes too long, members are left out one by one as long as a conflict
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from intsolver.errors import TooManySolutions
 from intsolver.evaluate import holds, names_of
+from intsolver.lower import conjuncts
+from intsolver.relaxing import inequality, nearest, sign_of
 from intsolver.solve import Solver
 from intsolver.system import System
 
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
     from intsolver.expr import Constraint, Expr
 
 _MAX_ROWS = 200_000  # states of an optimum that a relaxation is worth
-_MAX_STATES = 100_000  # assignments looked at to tell whether some constraints can be met
-_PATIENCE = (1, 20)  # times as many, where more than half of the members are left
+_MAX_STATES = 30_000  # assignments looked at to tell whether some constraints can be met
+_PATIENCE = 20  # times as many to tell whether a member can be left out
 _MAX_SETS = 100
 _MAX_STEPS = 20_000
 
@@ -40,7 +43,8 @@ class Parts:
         self.domains: dict[str, tuple[int, ...]] = {**freed, **dict(system.variables)}
         self.parameters = tuple(name for name in system.parameters if name not in freed)
         self.names = tuple(names_of(node) for node in system.constraints)
-        self.conflict: frozenset[int] | None = None  # constraints that conflicted when last asked
+        self.conflict: Conflict | None = None  # the last one that was hard to find
+        self.undecided: dict[frozenset[int], int] = {}  # looked at so many states, and told nothing
         self._solvers: dict[tuple[tuple[Constraint, ...], frozenset[str]], Solver] = {}
 
     def solver(self, constraints: tuple[Constraint, ...], names: frozenset[str]) -> Solver:
@@ -50,6 +54,31 @@ class Parts:
             variables = tuple([(k, v) for k, v in self.domains.items() if k in names])
             self._solvers[key] = Solver(System(variables, self.parameters, constraints))
         return self._solvers[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Constraints that nothing satisfies together at some values of the parameters."""
+
+    members: frozenset[int]
+    parameters: Mapping[str, int]
+
+    def holds_in(self, case: Case) -> bool:
+        """Return whether that is seen of a case at once: its constraints are as these or tighter.
+
+        The values of a parameter count only in inequalities that are linear in it.
+        """
+        changed = [name for name, old in self.parameters.items() if case.parameters[name] != old]
+        for member in self.members:
+            node = case.constraints[member]
+            for name in names_of(node).intersection(changed):
+                for part in conjuncts(node):
+                    line = inequality(part, name)
+                    sign = None if line is None else sign_of(case, line[1])
+                    higher = case.parameters[name] > self.parameters[name]
+                    if sign is None or (sign and (sign > 0) != higher):
+                        return False
+        return True
 
 
 class Case:
@@ -74,7 +103,7 @@ class Case:
         names = [self.pins[i - count] for i in chosen if i >= count]
         return constraints, {name: self.pinned[name] for name in names}
 
-    def first(self, members: Iterable[int], max_states: int = _MAX_STATES) -> dict[str, int] | None:
+    def first(self, members: Iterable[int], max_states: int | None = None) -> dict[str, int] | None:
         """Return values of the variables that occur in `members` at which these hold, or None.
 
         Raises
@@ -83,14 +112,23 @@ class Case:
             It takes too long to tell.
         """
         key = frozenset(members)
-        if key not in self._first:
-            constraints, pins = self.split(key)
-            names = frozenset(pins).union(
-                *(self.parts.names[i] for i in key if i < len(self.constraints))
-            )
-            solver = self.parts.solver(tuple(constraints), names)
-            self._first[key] = solver.first(self.parameters, pins, max_states=max_states)
-        return self._first[key]
+        if key in self._first:
+            return self._first[key]
+        most = _MAX_STATES if max_states is None else max_states
+        if self.parts.undecided.get(key, 0) >= most:
+            raise TooManySolutions("it took too long to tell before", most)
+        constraints, pins = self.split(key)
+        names = frozenset(pins).union(
+            *(self.parts.names[i] for i in key if i < len(self.constraints))
+        )
+        solver = self.parts.solver(tuple(constraints), names)
+        try:
+            found = solver.first(self.parameters, pins, max_states=most)
+        except TooManySolutions:
+            self.parts.undecided[key] = most
+            raise
+        self._first[key] = found
+        return found
 
     def best(
         self,
@@ -130,10 +168,12 @@ def smallest_conflict(case: Case) -> tuple[frozenset[int], bool]:
     """Return a conflict of an infeasible case, and whether it is known to be a smallest one.
 
     Where a smallest one takes too long to find or to prove, it is one of which no member can be
-    left out, as far as that can be told; the next case is first asked whether that is its too.
+    left out, as far as that can be told, and if possible a conflict up to the next value of a
+    parameter that has a solution; the next case is first asked whether it is its too.
     """
-    if _known(case):  # it was hard to find one before
-        return _irreducible(case, frozenset()), False
+    known = _known(case)
+    if known is not None:  # it was hard to find one before
+        return known, False
     near = {name: domain[0] for name, domain in case.parts.domains.items()}
     near.update({k: v for k, v in case.pinned.items() if v in case.parts.domains[k]})
     least = len(case.violated(near))
@@ -163,29 +203,50 @@ def smallest_conflict(case: Case) -> tuple[frozenset[int], bool]:
 
 def _irreducible(case: Case, likely: frozenset[int]) -> frozenset[int]:
     """Return a conflict without a member that can be seen to be superfluous; `likely` go last."""
-    core = _known(case) or frozenset(range(case.size))
-    for patience in _PATIENCE:
-        for member in sorted(core, key=lambda i: (i in likely, -i)):
-            try:
-                found = case.first(core - {member}, patience * _MAX_STATES)
-            except TooManySolutions:
-                continue
-            if found is None:
-                core -= {member}
-        if 2 * len(core) <= case.size:
-            break
+    core = frozenset(range(case.size))
+    hardest = _hardest(case)
+    for member in sorted(core, key=lambda i: (i in likely, -i)):
+        if _conflicts(hardest, core - {member}):
+            core -= {member}
     if max(core) < len(case.constraints):  # no pins
-        case.parts.conflict = core
+        case.parts.conflict = Conflict(core, hardest.parameters)
     return core
+
+
+def _hardest(case: Case) -> Case:
+    """Return a case with one parameter as near as can be to where there is a solution.
+
+    No constraint is tighter there: what conflicts there does so all the way to the values given.
+    """
+    for name, now in case.parameters.items():
+        new = nearest(case, name)
+        if new is not None and new.further:
+            last = new.value - (1 if new.value > now else -1)
+            parameters = {**case.parameters, name: last}
+            if Conflict(frozenset(range(len(case.constraints))), parameters).holds_in(case):
+                return Case(case.parts, parameters, case.pinned)
+    return case
+
+
+def _conflicts(case: Case, members: frozenset[int]) -> bool:
+    """Return whether some members conflict, as far as that can be told."""
+    try:
+        return case.first(members, _PATIENCE * _MAX_STATES) is None
+    except TooManySolutions:
+        return False
 
 
 def _known(case: Case) -> frozenset[int] | None:
     """Return the last conflict of the system if it is one at these parameters too."""
     last = case.parts.conflict
-    try:
-        return last if last and case.first(last, max(_PATIENCE) * _MAX_STATES) is None else None
-    except TooManySolutions:
-        return None
+    if last is not None and last.holds_in(case):
+        return last.members
+    case.parts.undecided.clear()
+    case.parts.conflict = None
+    if last is not None and _conflicts(case, last.members):
+        case.parts.conflict = Conflict(last.members, case.parameters)
+        return last.members
+    return None
 
 
 class _Meeting:

@@ -52,7 +52,7 @@ def relaxations(case: Case, member: int, label: str) -> list[Relaxation]:
     node = case.constraints[member]
     found = []
     for name in sorted(names_of(node) & set(case.parameters)):
-        new = _nearest(case, name)
+        new = nearest(case, name)
         if new is not None:
             found.append(Relaxation(label, _needs(case, name, new), name, new.value))
     if found:
@@ -101,7 +101,7 @@ def _pin(case: Case, name: str, label: str) -> Iterator[Relaxation]:
 # -- parameters ---------------------------------------------------------------------------------
 
 
-def _nearest(case: Case, name: str) -> _New | None:
+def nearest(case: Case, name: str) -> _New | None:
     """Return the nearest value of a parameter with which everything is feasible."""
     now = case.parameters[name]
     lines: list[tuple[Expr, Expr]] = []
@@ -111,7 +111,7 @@ def _nearest(case: Case, name: str) -> _New | None:
             rest.append(node)
             continue
         for part in node.of if isinstance(node, e.All) else (node,):
-            line = _line(part, name)
+            line = inequality(part, name)
             if line is None:
                 return _equated(case, name) or _tried(case, name)
             lines.append(line)
@@ -135,7 +135,7 @@ def _solved(
     constraints, kept = list(rest), []
     bounds: list[Expr] = []
     for a, k in lines:
-        sign = _sign(case, k)
+        sign = sign_of(case, k)
         if sign is None:  # look where it has the sign that makes it a bound
             constraints.append(e.Compare("<" if up else ">", k, zero))
         elif sign == 0 or (sign < 0) != up:
@@ -155,7 +155,7 @@ def _solved(
     return best[0] if best is not None and (best[0] > now) == up else None
 
 
-def _sign(case: Case, node: Expr) -> int | None:
+def sign_of(case: Case, node: Expr) -> int | None:
     """Return the sign that an expression has at every assignment, None where that is not seen."""
     if names_of(node) <= case.parameters.keys():
         value = evaluate(node, case.parameters)
@@ -166,15 +166,15 @@ def _sign(case: Case, node: Expr) -> int | None:
             low, high = min(case.parts.domains[name]), max(case.parts.domains[name])
             return 1 if low > 0 else -1 if high < 0 else 0 if low == high else None
         case e.Negative(of):
-            signs = [-1, _sign(case, of)]
+            signs = [-1, sign_of(case, of)]
         case e.Product(left, right):
-            signs = [_sign(case, left), _sign(case, right)]
+            signs = [sign_of(case, left), sign_of(case, right)]
         case e.Difference(e.Constant(0), right):
-            signs = [-1, _sign(case, right)]
+            signs = [-1, sign_of(case, right)]
         case e.Sum(part, e.Constant(0)) | e.Sum(e.Constant(0), part):
-            signs = [_sign(case, part)]
+            signs = [sign_of(case, part)]
         case e.Difference(part, e.Constant(0)):
-            signs = [_sign(case, part)]
+            signs = [sign_of(case, part)]
         case _:
             return None
     if 0 in signs:
@@ -189,7 +189,7 @@ def _equated(case: Case, name: str) -> _New | None:
     if len(nodes) > 1 or not isinstance(node, e.Compare) or node.relation != "==":
         return None
     line = None if has_quotient(node) else _linear(e.Difference(node.left, node.right), name)
-    if line is None or not _sign(case, line[1]):
+    if line is None or not sign_of(case, line[1]):
         return None
     a, k = line
     value = e.FloorDivision(e.Negative(a), k)
@@ -216,7 +216,7 @@ def _tried(case: Case, name: str) -> _New | None:
     return None
 
 
-def _line(node: Constraint, name: str) -> tuple[Expr, Expr] | None:
+def inequality(node: Constraint, name: str) -> tuple[Expr, Expr] | None:
     """Return (a, k) with the inequality `node` as ``a + k * name <= 0``, None if it is no such."""
     if not isinstance(node, e.Compare) or node.relation in ("==", "!=") or has_quotient(node):
         return None

@@ -12,7 +12,7 @@ from typing import Any
 
 import oracle
 import pytest
-from intsolver import Problem
+from intsolver import Problem, component, conflict
 
 SPACES = Path(__file__).resolve().parents[2] / "data" / "spaces"
 
@@ -213,6 +213,39 @@ def test_cores_of_random_problems_are_smallest_and_relaxations_work() -> None:
                 rest = [other for other in texts if other != change.constraint]
                 assert oracle.solutions(domains, [*rest, moved], {})
     assert explained > 60
+
+
+def test_a_hard_conflict_is_one_at_every_value_at_which_it_is_told_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(component, "MOST", 0)  # what is small is searched too
+    monkeypatch.setattr(conflict, "_MAX_STATES", 1)  # nothing is told at once
+    monkeypatch.setattr(conflict, "_PATIENCE", 60)
+    draw = random.Random(11)
+    forms = (
+        "{a} + {b} <= p", "{a} * {b} >= p", "p * {a} <= {c} + {b}", "{a} + p > {b}",
+        "{a} % 3 == {b}", "{a} != {b}", "{a} * p >= {c}", "{a} + {b} == p",
+        "{a} - {b} > {c}", "{a} * {b} <= {c} + p",
+    )  # fmt: skip
+    again = 0
+    for _ in range(60):
+        domains = {n: sorted(draw.sample(range(-3, 8), draw.randint(2, 4))) for n in "xyz"}
+        problem = Problem()
+        for name, domain in domains.items():
+            problem.var(name, domain)
+        problem.param("p", 0)
+        texts = []
+        for _ in range(draw.randint(3, 6)):
+            a, b = draw.sample("xyz", 2)
+            texts.append(draw.choice(forms).format(a=a, b=b, c=draw.randint(-5, 5)))
+        problem.add(*dict.fromkeys(texts))
+        for p in (-9, 8, -8, 3, 4, 20, 19, 0, -1):
+            found = problem.explain(p=p)
+            assert found.feasible == bool(oracle.solutions(domains, texts, {"p": p}))
+            if not found.feasible:
+                assert not oracle.solutions(domains, found.core, {"p": p})
+                again += not found.smallest
+    assert again > 60
 
 
 @pytest.fixture(params=["rnn_fwd_fp32_D128_H6_B16_G4_A100", "rnn_bwd_bf16_D256_H3_B16_G4_H100"])
