@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from workbench.audit import Audit
-from workbench.audit.gallery import AuditGallery
+from workbench.audit import Audit, sheets
+from workbench.audit.gallery import SHEET, AuditGallery
 from workbench.audit.library import Folder
 from workbench.audit.query import select
 from workbench.audit.ranking import Columns, ranked
+from workbench.audit.sheets import SheetStore
 from workbench.audit.sprites import COLUMNS, SIDE, Sprites
 from workbench.clumps.galaxy import Galaxy, annotation
 from workbench.clumps.matching import detections
@@ -140,6 +142,62 @@ def test_a_sprite_holds_every_thumbnail_in_its_place(tmp_path: Path) -> None:
         middle = sheet[row * SIDE + SIDE // 2, column * SIDE + SIDE // 2]
         expected = 40 if k == 1 else round(255 * k / 60)  # a broken picture is grey
         assert np.abs(middle.astype(int) - expected).max() <= 3
+
+
+def test_sheets_on_the_disk_are_those_of_the_same_files(tmp_path: Path) -> None:
+    names = [f"{k}.png" for k in range(3)]
+    shelf, store = tmp_path / "pictures", tmp_path / "audit.thumbnails"
+    shelf.mkdir()
+    for name in names:
+        write_picture(shelf / name, np.full((50, 40, 3), 0.2, np.float32))
+    first = Sprites(Folder(shelf), store).sprite(names)
+    before = (shelf / "1.png").stat()
+    write_picture(shelf / "1.png", np.full((50, 40, 3), 0.9, np.float32))
+    assert (shelf / "1.png").stat().st_size == before.st_size
+    os.utime(shelf / "1.png", ns=(before.st_atime_ns, before.st_mtime_ns))
+    again = Sprites(Folder(shelf), store)
+    assert again.sprite(names) == first  # nothing says that the file is another: not read
+    assert again.size("1.png") == (40, 50)
+    os.utime(shelf / "1.png", ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    changed = Sprites(Folder(shelf), store).sprite(names)
+    pixels = np.asarray(Image.open(io.BytesIO(changed)))
+    assert abs(int(pixels[SIDE // 2, SIDE + SIDE // 2, 0]) - 230) <= 3
+
+
+@pytest.mark.parametrize("damage", [b"no database at all" * 300, b"", None])
+def test_a_damaged_cache_of_thumbnails_is_left_out(tmp_path: Path, damage: bytes | None) -> None:
+    write_picture(tmp_path / "a.png", np.full((50, 40, 3), 0.2, np.float32))
+    expected = Sprites(Folder(tmp_path)).sprite(["a.png"])
+    store = tmp_path / "audit.thumbnails"
+    if damage is None:
+        store = tmp_path / "nowhere" / "audit.thumbnails"
+    else:
+        store.write_bytes(damage)
+    assert Sprites(Folder(tmp_path / "a.png"), store).sprite(["a.png"]) == expected
+
+
+def test_old_sheets_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheets, "KEPT", 2)
+    store = SheetStore(tmp_path / "audit.thumbnails")
+    for number in range(4):
+        store.put(str(number), (bytes([number]), [(1, number)]))
+    assert [store.get(str(number)) is None for number in range(4)] == [True, True, False, False]
+    assert store.get("3") == (bytes([3]), [(1, 3)])
+
+
+def test_a_page_comes_in_sheets_of_which_the_first_is_enough_to_begin(tmp_path: Path) -> None:
+    number = SHEET + 3
+    galaxies = [galaxy(f"{k:04d}", 0.1) for k in range(number)]
+    with Audit(galaxies, {}, journal=tmp_path / "a.sqlite", auditor="ada") as desk:
+        gallery = AuditGallery(desk, lambda _: None)
+        sent: list[dict[str, Any]] = []
+        gallery.send = lambda content, _=None: sent.append(content)
+        gallery.choose()
+        assert [one["kind"] for one in sent] == ["page", "sheet", "sheet"]
+        assert sent[0]["count"] == number
+        assert [len(one["items"]) for one in sent[1:]] == [SHEET, 3]
+        assert [item["name"] for one in sent[1:] for item in one["items"]] == list(desk.queue)
+        assert {one["serial"] for one in sent} == {sent[0]["serial"]}
 
 
 def test_the_queue_of_the_gallery_is_that_of_the_overlay(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ function render({ model, el }) {
     element.append(...children);
     return element;
   };
-  let page = null, sheet = null, chosen = 0, columns = 1;
+  let page = null, sheets = [], chosen = 0, columns = 1;
 
   const condition = make("input", { type: "text", class: "cg-condition", "aria-label": "condition", placeholder: "condition, such as boxes >= 3 and not done", value: model.get("condition"), spellcheck: "false" });
   const order = make("select", { class: "cg-order", "aria-label": "order" }, ...model.get("orders").map(([name, text]) => make("option", { value: name }, text)));
@@ -38,25 +38,27 @@ function render({ model, el }) {
   }
 
   function draw() {
-    if (!page || !sheet) return;
+    if (!page) return;
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
     columns = Math.max(1, Math.floor(scroll.clientWidth / CELL));
-    const width = scroll.clientWidth, height = Math.max(1, Math.ceil(page.items.length / columns)) * CELL;
+    const width = scroll.clientWidth, height = Math.max(1, Math.ceil(page.count / columns)) * CELL;
     Object.assign(surface, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
     surface.style.width = `${width}px`;
     surface.style.height = `${height}px`;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.fillStyle = "#161616";
     pen.fillRect(0, 0, width, height);
-    for (let k = 0; k < page.items.length; k++) drawItem(k);
+    for (let k = 0; k < page.count; k++) drawItem(k);
   }
 
   function drawItem(k) {
     const item = page.items[k], { side } = page, inner = CELL - 2 * MARGIN;
+    const sheet = sheets[Math.floor(k / page.sheet)], place = k % page.sheet;
+    if (!item || !sheet) return;
     const x = (k % columns) * CELL, y = Math.floor(k / columns) * CELL;
     pen.fillStyle = "#161616";
     pen.fillRect(x, y, CELL, CELL);
-    pen.drawImage(sheet, (k % page.columns) * side, Math.floor(k / page.columns) * side, side, side, x + MARGIN, y + MARGIN, inner, inner);
+    pen.drawImage(sheet, (place % page.columns) * side, Math.floor(place / page.columns) * side, side, side, x + MARGIN, y + MARGIN, inner, inner);
     for (const [x1, y1, x2, y2, code] of item.boxes) {
       pen.setLineDash(code >= 2 ? [2, 2] : []);
       pen.strokeStyle = COLOURS[code];
@@ -79,19 +81,19 @@ function render({ model, el }) {
   }
 
   function tell() {
-    const last = page.first + page.items.length;
-    const range = page.items.length ? `${(page.first + 1).toLocaleString("en")}–${last.toLocaleString("en")} of ` : "";
+    const last = page.first + page.count;
+    const range = page.count ? `${(page.first + 1).toLocaleString("en")}–${last.toLocaleString("en")} of ` : "";
     const all = page.total === page.all ? "" : ` (${page.all.toLocaleString("en")} in all)`;
     count.textContent = `${range}${page.total.toLocaleString("en")}${all} · done ${page.progress}`;
     back.disabled = page.page === 0;
     forth.disabled = page.page + 1 >= page.pages;
-    Object.assign(root.dataset, { total: page.total, items: page.items.length, page: page.page, order: page.order });
+    Object.assign(root.dataset, { total: page.total, items: page.count, page: page.page, order: page.order });
   }
 
   async function receive(message, buffers) {
     if (message.kind === "error") { error.textContent = message.message; root.dataset.error = message.message; return; }
     if (message.kind === "item" && page) {
-      const place = (name) => page.items.findIndex((item) => item.name === name);
+      const place = (name) => page.items.findIndex((item) => item?.name === name);
       const before = place(page.current), k = place(message.item.name);
       page.progress = message.progress;
       page.current = message.current;
@@ -101,10 +103,13 @@ function render({ model, el }) {
       for (const index of new Set([before, k, now])) if (index >= 0) drawItem(index);
       if (now >= 0 && now !== before) choose(now, false); // the gallery follows the overlay
     }
-    if (message.kind !== "page") return;
-    const came = performance.now();
-    sheet = await createImageBitmap(new Blob([buffers[0]], { type: "image/jpeg" }));
-    page = message;
+    if (message.kind === "page") start(message);
+    if (message.kind === "sheet" && page && message.serial === page.serial) await fill(message, buffers[0]);
+  }
+
+  function start(message) {
+    page = { ...message, items: new Array(message.count), left: Math.ceil(message.count / message.sheet) };
+    sheets = [];
     chosen = 0;
     error.textContent = "";
     delete root.dataset.error;
@@ -113,12 +118,27 @@ function render({ model, el }) {
     scroll.scrollTop = 0;
     tell();
     draw();
-    Object.assign(root.dataset, { drawnMs: (performance.now() - came).toFixed(0), pageMs: asked ? (performance.now() - asked).toFixed(0) : "", ready: Number(root.dataset.ready || 0) + 1 });
+    if (page.left === 0) finish();
+  }
+
+  async function fill(message, jpeg) {
+    const mine = page, bitmap = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }));
+    if (page !== mine) return; // another page was asked for meanwhile
+    const began = performance.now(), first = message.number * page.sheet;
+    sheets[message.number] = bitmap;
+    message.items.forEach((item, k) => { page.items[first + k] = item; drawItem(first + k); });
+    if (message.number === 0 && asked) root.dataset.firstMs = (performance.now() - asked).toFixed(0);
+    page.drawn = (page.drawn || 0) + performance.now() - began;
+    if (--page.left === 0) finish();
+  }
+
+  function finish() {
+    Object.assign(root.dataset, { drawnMs: (page.drawn || 0).toFixed(0), pageMs: asked ? (performance.now() - asked).toFixed(0) : "", ready: Number(root.dataset.ready || 0) + 1 });
     asked = 0;
   }
 
   function choose(k, open) {
-    if (!page || k < 0 || k >= page.items.length) return;
+    if (!page || !page.items[k]) return;
     const before = chosen;
     chosen = k;
     if (before < page.items.length) drawItem(before);

@@ -11,11 +11,12 @@ import traitlets
 
 from workbench.audit.box import Source, Status
 from workbench.audit.ranking import ORDERS, ranked
+from workbench.audit.sheets import SUFFIX
 from workbench.audit.sprites import COLUMNS, SIDE, Sprites
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 PAGE = 1000
+SHEET = 200  # thumbnails of one sheet: the first is on the screen while others are made
 # What a box of a thumbnail is drawn as: its place in this list.
 _CODES = (Status.PENDING, Status.ACCEPTED, Status.REJECTED, Source.TRUTH)
 
@@ -52,7 +54,8 @@ class AuditGallery(anywidget.AnyWidget):
         super().__init__(orders=[[name, text] for name, (text, _) in ORDERS.items()])
         self._audit = audit
         self._on_open = on_open
-        self._sprites = Sprites(audit.library)
+        self._sprites = Sprites(audit.library, audit.journal.path.with_suffix(SUFFIX))
+        self._serial = 0
         self.on_msg(self._handle)
         audit.listen(self._changed)
 
@@ -85,13 +88,14 @@ class AuditGallery(anywidget.AnyWidget):
 
     def _send_page(self) -> None:
         names = self._audit.queue[self.page * PAGE : (self.page + 1) * PAGE]
-        touched = set(self._audit.journal.galaxies(self._audit.auditor))
-        sprite = self._sprites.sprite(names)
+        self._serial += 1
         content = {
             "kind": "page",
-            "items": [self._item(name, touched) for name in names],
+            "serial": self._serial,
+            "count": len(names),
             "columns": COLUMNS,
             "side": SIDE,
+            "sheet": SHEET,
             "first": self.page * PAGE,
             "total": len(self._audit.queue),
             "all": len(self._audit.library.names),
@@ -102,8 +106,15 @@ class AuditGallery(anywidget.AnyWidget):
             "progress": str(self._audit.progress()),
             "current": self._audit.current,
         }
-        self.send(content, [sprite])
-        self._sprites.prepare(self._audit.queue[(self.page + 1) * PAGE : (self.page + 2) * PAGE])
+        self.send(content)
+        touched = set(self._audit.journal.galaxies(self._audit.auditor))
+        for number, part in enumerate(_sheets(names)):
+            sheet = self._sprites.sprite(part)
+            items = [self._item(name, touched) for name in part]
+            told = {"kind": "sheet", "serial": self._serial, "number": number, "items": items}
+            self.send(told, [sheet])
+        following = self._audit.queue[(self.page + 1) * PAGE : (self.page + 2) * PAGE]
+        self._sprites.prepare(_sheets(following))
 
     def _item(self, name: str, touched: Container[str] | None = None) -> dict[str, Any]:
         """Name, whether it is done, and boxes: x1, y1, x2, y2 as parts of the picture, and code.
@@ -134,6 +145,10 @@ class AuditGallery(anywidget.AnyWidget):
         item = self._item(name)
         current = self._audit.current
         self.send({"kind": "item", "item": item, "progress": progress, "current": current})
+
+
+def _sheets(names: Sequence[str]) -> list[Sequence[str]]:
+    return [names[first : first + SHEET] for first in range(0, len(names), SHEET)]
 
 
 def _look(source: str, status: str) -> Status | Source:

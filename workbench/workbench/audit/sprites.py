@@ -1,91 +1,131 @@
-"""Thumbnails of many galaxies in one picture, so that a page of a thousand is one message."""
+"""Thumbnails of many galaxies in one picture: a sheet, of which a page has a few."""
 
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from workbench.audit.library import Folder
+from workbench.audit.sheets import SheetStore, key
 from workbench.clumps.pictures import MAX_PIXELS
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from workbench.audit.library import Library
 
 SIDE = 72  # pixels of a thumbnail
-COLUMNS = 40  # of the sprite
+COLUMNS = 40  # of a sheet
+QUALITY = 88
 _KEPT = 20_000  # thumbnails in memory, 310 MB at most
-_KEPT_SHEETS = 8  # about 1 MB each
+_KEPT_SHEETS = 60  # about 0.3 MB each
+_THREADS = min(4, os.cpu_count() or 1)
 _QUICK = {".jpg", ".jpeg", ".png"}
 _GREY = 40  # where a picture cannot be read
 
 
 class Sprites:
-    """Makes sprites; thumbnails that were made before are kept."""
+    """Makes sheets of thumbnails; those made before are kept in memory, and in `store`.
 
-    def __init__(self, library: Library) -> None:
+    Parameters
+    ----------
+    library
+        Galaxies.
+    store
+        File for sheets of picture files; None keeps none on the disk.
+    """
+
+    def __init__(self, library: Library, store: Path | None = None) -> None:
         self._library = library
         self._lock = threading.Lock()
+        self._store = SheetStore(store) if store and isinstance(library, Folder) else None
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="thumbnails")
         self._sheets: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
-        self._kept: OrderedDict[str, tuple[NDArray[np.uint8], tuple[int, int]]] = OrderedDict()
+        self._kept: OrderedDict[str, NDArray[np.uint8]] = OrderedDict()
+        self._sizes: dict[str, tuple[int, int]] = {}
 
     def sprite(self, names: Sequence[str]) -> bytes:
         """Return a JPEG of the thumbnails, `COLUMNS` in a row, `SIDE` pixels each."""
-        key = tuple(names)
-        if key not in self._sheets:
-            self._sheets[key] = self._draw(key)
-            if len(self._sheets) > _KEPT_SHEETS:
-                self._sheets.popitem(last=False)
-        return self._sheets[key]
+        wanted = tuple(names)
+        made = self._sheets.get(wanted)
+        if made is None:
+            made = self._stored(wanted)
+            with self._lock:
+                self._sheets[wanted] = made
+                if len(self._sheets) > _KEPT_SHEETS:
+                    self._sheets.popitem(last=False)
+        return made
 
-    def _draw(self, names: Sequence[str]) -> bytes:
+    def _stored(self, names: tuple[str, ...]) -> bytes:
+        known = self._key(names)
+        if self._store is None or known is None:
+            return self._draw(names)
+        found = self._store.get(known)
+        if found is not None:
+            self._sizes.update(zip(names, found[1], strict=True))
+            return found[0]
+        drawn = self._draw(names)
+        sizes = [self._sizes[name] for name in names]
+        self._store.put(known, (drawn, sizes))
+        return drawn
+
+    def _key(self, names: tuple[str, ...]) -> str | None:
+        if not isinstance(self._library, Folder):
+            return None
+        look = f"{SIDE} {COLUMNS} {QUALITY} {self._library.stretch}"
+        return key([self._library.path(name) for name in names], look)
+
+    def _draw(self, names: tuple[str, ...]) -> bytes:
         rows = max(1, -(-len(names) // COLUMNS))
         sheet = np.zeros((rows * SIDE, COLUMNS * SIDE, 3), np.uint8)
-        for number, name in enumerate(names):
+        # Pillow lets other threads run while it decodes.
+        for number, small in enumerate(self._pool.map(self.thumbnail, names)):
             row, column = divmod(number, COLUMNS)
             place = (slice(row * SIDE, (row + 1) * SIDE), slice(column * SIDE, (column + 1) * SIDE))
-            sheet[place] = self.thumbnail(name)
+            sheet[place] = small
         sink = io.BytesIO()
-        Image.fromarray(sheet).save(sink, "JPEG", quality=88)
+        Image.fromarray(sheet).save(sink, "JPEG", quality=QUALITY)
         return sink.getvalue()
 
     def thumbnail(self, name: str) -> NDArray[np.uint8]:
         """Return (SIDE, SIDE, 3): the whole picture, squeezed into a square; grey if unreadable."""
-        return self._made(name)[0]
-
-    def size(self, name: str) -> tuple[int, int]:
-        """Return width and height of the picture in pixels."""
-        return self._made(name)[1]
-
-    def _made(self, name: str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         made = self._kept.get(name)
         if made is None:
             try:
-                made = _quick(self._library, name) or self._make(name)
+                made, size = _quick(self._library, name) or self._make(name)
             except WorkbenchError:
-                made = np.full((SIDE, SIDE, 3), _GREY, np.uint8), (SIDE, SIDE)
+                made, size = np.full((SIDE, SIDE, 3), _GREY, np.uint8), (SIDE, SIDE)
             with self._lock:
+                self._sizes[name] = size
                 self._kept[name] = made
                 if len(self._kept) > _KEPT:
                     self._kept.popitem(last=False)
         return made
 
-    def prepare(self, names: Sequence[str]) -> None:
-        """Make thumbnails in the background, for the page that will be asked for next."""
-        threading.Thread(target=self._prepare, args=(names,), daemon=True).start()
+    def size(self, name: str) -> tuple[int, int]:
+        """Return width and height of the picture in pixels."""
+        if name not in self._sizes:
+            self.thumbnail(name)
+        return self._sizes[name]
 
-    def _prepare(self, names: Sequence[str]) -> None:
-        for name in names:
-            self._made(name)
+    def prepare(self, sheets: Sequence[Sequence[str]]) -> None:
+        """Make sheets in the background, for the page that will be asked for next."""
+        threading.Thread(target=self._prepare, args=(sheets,), daemon=True).start()
+
+    def _prepare(self, sheets: Sequence[Sequence[str]]) -> None:
+        for names in sheets:
+            self.sprite(names)
 
     def _make(self, name: str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         image = self._library.open(name).image
