@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from rnnkernels.gpus import find_gpu
 from workbench.bench import floors
 from workbench.bench.case import Case
 from workbench.bench.problem import Problem, allowed, relative, rotation
@@ -37,7 +38,18 @@ def test_a_step_takes_at_least_the_barrier_of_those_that_hold_r() -> None:
 
 
 def test_a_cpu_has_no_floors() -> None:
-    assert floors.floors(CASE, CPU) is None
+    assert floors.current_gpu(CPU) is None
+    assert floors.floors(CASE, None) is None
+
+
+def test_floors_are_in_ms_at_the_peaks_of_the_gpu() -> None:
+    found = floors.floors(CASE, find_gpu("H200"))
+    assert found is not None
+    assert found["bytes"] == pytest.approx(floors.moved(CASE) / 4.8e12 * 1e3)
+    assert found["products"] == pytest.approx(floors.products(CASE) / 989e12 * 1e3)
+    assert found["steps"] == pytest.approx(1024 * 73.8e-6)
+    assert "steps" not in (floors.floors(CASE, find_gpu("A100")) or {})  # measured on Hopper alone
+    assert floors.floors(replace(CASE, backend="nn"), find_gpu("H200")) is None
 
 
 def test_the_bound_comes_from_the_type_and_the_sums() -> None:
@@ -62,7 +74,7 @@ def test_a_wrong_result_is_found_wrong() -> None:
 
 def test_inputs_are_rotated_beyond_a_cache() -> None:
     gpu = torch.device("cuda")
-    assert [rotation(size, gpu) for size in (1, 30_000_000, 10**9)] == [8, 5, 2]
+    assert [rotation(size, gpu) for size in (1, 30_000_000, 10**9)] == [32, 5, 2]
     problem = Problem(replace(CASE, batch=1, steps=4, heads=1), CPU)
     assert len(problem.wx) == problem.sets
     assert not torch.equal(problem.wx[0], problem.wx[1])

@@ -28,13 +28,19 @@ _ITEMSIZE = {"bfloat16": 2, "float16": 2, "float32": 4}
 _SAME_WORK = (*KERNELS, "compiled", "vanilla")
 
 
-def floors(case: Case, device: torch.device) -> dict[str, float] | None:
-    """Return floors in ms, None where none is known: on a CPU, or for another kind of work."""
-    if device.type != "cuda" or case.backend not in _SAME_WORK:
+def current_gpu(device: torch.device) -> Gpu | None:
+    """Return the row of a device, None for a CPU or a GPU that is too old to have one."""
+    if device.type != "cuda":
         return None
     try:
-        gpu = Gpu.current(device)
+        return Gpu.current(device)
     except RnnError:
+        return None
+
+
+def floors(case: Case, gpu: Gpu | None) -> dict[str, float] | None:
+    """Return floors in ms, None where none is known: on a CPU, or for another kind of work."""
+    if gpu is None or case.backend not in _SAME_WORK:
         return None
     found = {
         "bytes": moved(case) / (gpu.bandwidth * 1e6),

@@ -69,9 +69,9 @@ class Problem:
 
 
 def rotation(size: int, device: torch.device) -> int:
-    """Return how many sets of inputs of `size` bytes keep one from waiting in a cache: 2 to 8."""
+    """Return how many sets of inputs of `size` bytes keep one from waiting in a cache: 2 to 32."""
     cache = _L2_TWICE if device.type == "cuda" else _CPU_CACHE
-    return max(2, min(8, int(cache // size) + 1))
+    return max(2, min(32, int(cache // size) + 1))
 
 
 def allowed(case: Case, name: str) -> float:

@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnkernels.gpus import find_gpu
+
 from workbench import datafiles
 from workbench.bench import record, tables
 from workbench.bench.case import Case
+from workbench.bench.floors import floors
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rnnkernels.gpus import Gpu
 
     from workbench.bench.record import Row
 
@@ -123,11 +128,12 @@ def _published(row: dict[str, str]) -> Row | None:
 def _of_script(path: Path) -> Sweep:
     """Return the results of `kernels/benchmarks/bench_rnn.py`, which has other names."""
     content: Any = json.loads(path.read_text(encoding="utf-8"))
-    rows = [_renamed(row) for row in content["results"]]
-    return Sweep(rows, record.source(content["about"]))
+    where = content["about"]
+    gpu = find_gpu("H200" if "H200" in where["device"] else "H100")
+    return Sweep([_renamed(row, gpu) for row in content["results"]], record.source(where))
 
 
-def _renamed(row: Row) -> Row:
+def _renamed(row: Row, gpu: Gpu) -> Row:
     kept: Row = {name: row[name] for name in ("cell", "dtype", "batch", "heads", "head_dim")}
     case = Case.of(
         {
@@ -139,11 +145,9 @@ def _renamed(row: Row) -> Row:
     )
     found: Row = {"kind": "result", "key": case.key, **case.as_dict()}
     found |= {name: row[name] for name in ("ms", "ms_p25", "ms_p75", "repeats")}
-    if "floor_ms" in row:
-        found |= {
-            "floor_ms": row["floor_ms"],
-            "fraction": max(row["floor_ms"].values()) / row["ms"],
-        }
+    under = floors(case, gpu)
+    if under is not None:
+        found |= {"floor_ms": under, "fraction": max(under.values()) / row["ms"]}
     return found | {"correct": row.get("correct", True)}
 
 

@@ -25,7 +25,7 @@ import torch
 from workbench.bench import record
 from workbench.bench.case import BOTH, KERNELS, Case
 from workbench.bench.contestants import Stage, judged
-from workbench.bench.floors import floors
+from workbench.bench.floors import current_gpu, floors
 from workbench.bench.measure import measure, synchronize
 from workbench.errors import WorkbenchError
 
@@ -158,7 +158,7 @@ def timed(stage: Stage, case: Case, repeats: int) -> Row:
 
 
 def _against_floors(case: Case, device: torch.device, ms: float) -> Row:
-    found = floors(case, device)
+    found = floors(case, current_gpu(device))
     if found is None:
         return {}
     return {"floor_ms": found, "fraction": max(found.values()) / ms}
