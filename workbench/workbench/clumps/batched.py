@@ -31,7 +31,7 @@ def suppress(boxes: Tensor, valid: Tensor, limit: float, labels: Tensor | None =
     all, each pass decides at least one more box of every chain of overlaps, so the passes end in
     exactly what one box after the other gives.
     """
-    overlap = _overlap(boxes) > limit
+    overlap = intersection_over_union(boxes, boxes) > limit
     if labels is not None:
         overlap &= labels[:, :, None] == labels[:, None, :]
     surer = torch.ones(boxes.shape[1], boxes.shape[1], dtype=torch.bool, device=boxes.device)
@@ -44,14 +44,14 @@ def suppress(boxes: Tensor, valid: Tensor, limit: float, labels: Tensor | None =
         keep = again
 
 
-def _overlap(boxes: Tensor) -> Tensor:
-    """Intersection over union of all pairs of each row: (B, N, 4) -> (B, N, N)."""
-    first, second = boxes[:, :, None], boxes[:, None]
-    low = torch.maximum(first[..., :2], second[..., :2])
-    high = torch.minimum(first[..., 2:], second[..., 2:])
+def intersection_over_union(first: Tensor, second: Tensor) -> Tensor:
+    """Return the overlap of all pairs in each row: (B, M, 4), (B, N, 4) -> (B, M, N)."""
+    one, other = first[:, :, None], second[:, None]
+    low = torch.maximum(one[..., :2], other[..., :2])
+    high = torch.minimum(one[..., 2:], other[..., 2:])
     shared = (high - low).clamp(min=0).prod(dim=-1)
-    area = (boxes[..., 2:] - boxes[..., :2]).prod(dim=-1)
-    return shared / (area[:, :, None] + area[:, None] - shared)
+    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(dim=-1) for boxes in (first, second)]
+    return shared / (areas[0][:, :, None] + areas[1][:, None] - shared)
 
 
 def compact(keep: Tensor, most: int, *values: Tensor) -> tuple[Tensor, ...]:
@@ -69,12 +69,23 @@ def proposals(
     (scores,), (deltas,) = rpn.head([features])
     number = len(features)
     anchors = rpn.anchor_generator(ImageList(padded, [(0, 0)] * number), [features])
-    objectness = scores.float().permute(0, 2, 3, 1).reshape(number, -1)
-    offsets = deltas.float().permute(0, 2, 3, 1).reshape(number, -1, 4)
-    best, at = objectness.topk(min(rpn.pre_nms_top_n(), objectness.shape[1]), dim=1)
-    rows = torch.arange(number, device=features.device)[:, None]
-    chosen = anchors[0][at].reshape(-1, 4)
-    decoded = rpn.box_coder.decode_single(offsets[rows, at].reshape(-1, 4), chosen)
+    objectness = scores.permute(0, 2, 3, 1).reshape(number, -1)
+    offsets = deltas.permute(0, 2, 3, 1).reshape(number, -1, 4)
+    return select_proposals(model, anchors[0], objectness, offsets, sizes)
+
+
+def select_proposals(
+    model: FasterRCNN, anchors: Tensor, objectness: Tensor, offsets: Tensor, sizes: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return boxes (B, P, 4) of the surest anchors (A, 4), and which are real, (B, P).
+
+    `objectness` is (B, A), `offsets` (B, A, 4).
+    """
+    rpn, number = model.rpn, len(objectness)
+    best, at = objectness.float().topk(min(rpn.pre_nms_top_n(), objectness.shape[1]), dim=1)
+    rows = torch.arange(number, device=objectness.device)[:, None]
+    chosen = anchors[at].reshape(-1, 4)
+    decoded = rpn.box_coder.decode_single(offsets[rows, at].float().reshape(-1, 4), chosen)
     boxes = _clip(decoded.reshape(number, -1, 4), sizes)
     valid = _large(boxes, SMALLEST) & (best.sigmoid() >= rpn.score_thresh)
     keep = suppress(boxes, valid, rpn.nms_thresh)

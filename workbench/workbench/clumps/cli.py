@@ -78,6 +78,7 @@ def _add_train(commands: Any) -> None:
     )
     train_arguments(parser)
     parser.add_argument("--no-progress", action="store_true")
+    parser.add_argument("--minutes", type=float, help="of training at most, then the run ends")
     parser.set_defaults(run=_run_train)
 
 
@@ -86,7 +87,8 @@ def _run_train(args: argparse.Namespace) -> int:
     from workbench.clumps.run import train  # noqa: PLC0415
 
     report = Report()
-    path = train(plan(args), args.out, report=report, progress=not args.no_progress)
+    path = train(plan(args), args.out, report=report, progress=not args.no_progress,
+        minutes=args.minutes)  # fmt: skip
     say(f"{path}\n{path.with_suffix('.json').read_text(encoding='utf-8')}")
     return _told(report, report.read or 1)
 

@@ -125,6 +125,7 @@ def _add_folds(commands: Any) -> None:
     add("--from", dest="start_from", required=True, help="detector (.safetensors) to start from")
     add("--folder", help="converted s82 data; default that of FLASHCLUMP_DATA, or a download")
     add("--only", type=count, help="train this fold alone (0 to 4), score nothing")
+    add("--everything", action="store_true", help="only fine-tune on all galaxies, score nothing")
     add("--epochs", type=positive, default=40)
     add("--batch", type=positive, default=8)
     add("--learning-rate", type=float, default=1e-4)
@@ -138,13 +139,16 @@ def _add_folds(commands: Any) -> None:
 
 def _run_folds(args: argparse.Namespace) -> int:
     from workbench.clumps import record, report  # noqa: PLC0415
-    from workbench.clumps.crossval import cross_validate  # noqa: PLC0415
+    from workbench.clumps.crossval import cross_validate, fine_tune_on_all  # noqa: PLC0415
     from workbench.clumps.training import TrainOptions  # noqa: PLC0415
 
     options = TrainOptions(
         epochs=args.epochs, batch=args.batch, learning_rate=args.learning_rate, ema=0.98,
         patience=args.patience, trainable_stages=args.stages, precision=args.precision,
     )  # fmt: skip
+    if args.everything:
+        say(str(fine_tune_on_all(args.start_from, options, args.out, args.folder)))
+        return 0
     result = cross_validate(args.start_from, options, args.out, args.folder, args.only)
     if result is None:
         return 0

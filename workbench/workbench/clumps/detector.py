@@ -84,7 +84,7 @@ def build(config: DetectorConfig, weights: str = backbones.RANDOM) -> FasterRCNN
         box_predictor=_Predictor(config.head_channels),
         rpn_fg_iou_thresh=config.rpn_foreground,
         rpn_bg_iou_thresh=config.rpn_background,
-        rpn_pre_nms_top_n_train=1000,
+        rpn_pre_nms_top_n_train=600,
         rpn_pre_nms_top_n_test=600,
         rpn_post_nms_top_n_train=2 * config.proposals,
         rpn_post_nms_top_n_test=config.proposals,
@@ -191,7 +191,17 @@ def infer(model: FasterRCNN, config: DetectorConfig, images: Sequence[Tensor]) -
 def _find(
     model: FasterRCNN, config: DetectorConfig, images: Sequence[Tensor], size: tuple[int, int]
 ) -> tuple[Tensor, ...]:
-    """Normalise `images`, pad them with zeros to `size` as in training, and look at them."""
+    batch, sizes = padded_batch(model, images, size)
+    return batched.find(model, config, batch, sizes)
+
+
+def padded_batch(
+    model: FasterRCNN, images: Sequence[Tensor], size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Normalise `images` (C, H, W) and pad them with zeros to `size`, on the model's device.
+
+    Returns (B, C, *size) and the heights and widths without padding (B, 2).
+    """
     device = next(model.parameters()).device
     sizes = torch.tensor([image.shape[1:] for image in images])
     if bool((sizes == sizes[0]).all()):  # one copy and one kernel for all
@@ -203,7 +213,7 @@ def _find(
         for row, image in zip(batch, images, strict=True):
             filled = _normalised(model, image.to(device))
             row[:, : image.shape[1], : image.shape[2]] = filled
-    return batched.find(model, config, batch, sizes.to(device))
+    return batch, sizes.to(device)
 
 
 def _normalised(model: FasterRCNN, images: Tensor) -> Tensor:

@@ -89,12 +89,18 @@ def read_split(plan: Plan, report: Report | None = None) -> Split:
 
 
 def train(
-    plan: Plan, folder: Path | str, *, report: Report | None = None, progress: bool = True
+    plan: Plan,
+    folder: Path | str,
+    *,
+    report: Report | None = None,
+    progress: bool = True,
+    minutes: float | None = None,
 ) -> Path:
     """Train in `folder`, or go on there after a kill; return the path of the detector.
 
     The folder holds ``run.json`` (settings), ``history.jsonl`` (a row an epoch), ``checkpoints/``
-    and at the end the detector with its card.
+    and at the end the detector with its card. After `minutes` of training (those before a kill
+    count) the run ends as if its epochs were over.
 
     Raises
     ------
@@ -114,6 +120,7 @@ def train(
         devices=plan.options.devices,
         precision=plan.options.precision,  # type: ignore[arg-type]
         max_epochs=plan.options.epochs,
+        max_time=None if minutes is None else dt.timedelta(minutes=minutes),
         callbacks=every,
         plugins=[AtomicCheckpoints()],
         reload_dataloaders_every_n_epochs=1,

@@ -26,7 +26,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch.utils.data import DataLoader, Dataset
 
 from workbench.clumps import backbones
-from workbench.clumps.detector import HALF_PIXEL, infer, padded_size, to_tensor
+from workbench.clumps.batched_losses import losses
+from workbench.clumps.detector import HALF_PIXEL, infer, padded_batch, padded_size, to_tensor
 from workbench.clumps.evaluate import choose_threshold, match_all, rates
 from workbench.clumps.samples import augment, cut_size
 from workbench.clumps.weights import write_atomically
@@ -191,8 +192,11 @@ class ClumpTraining(pl.LightningModule):
         """Return the sum of the four losses of region proposals and heads."""
         del batch_idx
         images, targets = batch
-        losses: dict[str, Tensor] = self.model(images, targets)
-        total = torch.stack(list(losses.values())).sum()
+        sides = [padded_size(image.shape[1], image.shape[2]) for image in images]
+        size = (max(height for height, _ in sides), max(width for _, width in sides))
+        batch_images, sizes = padded_batch(self.model, images, size)
+        found = losses(self.model, batch_images, sizes, targets)
+        total = torch.stack(list(found.values())).sum()
         self.log("train_loss", total, on_step=False, on_epoch=True, batch_size=len(images),
                  prog_bar=True, sync_dist=True)  # fmt: skip
         return total
