@@ -139,6 +139,23 @@ def test_cancel_ends_at_once_and_leaves_a_valid_file(tmp_path: Path) -> None:
     assert finished(path) == [case.key for case in QUICK[:2]]
 
 
+def test_ctrl_c_ends_the_command_and_says_how_to_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "interrupted.jsonl"
+    command = [sys.executable, "-m", "workbench.cli", "bench", "rnn", "--device", "cpu"]
+    command += ["--out", str(path), "--cell", "lstm"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_until(lambda: finished(path))
+    running.send_signal(signal.SIGINT)
+    out, errors = running.communicate(timeout=10)
+    assert running.returncode == 130, errors.decode()
+    assert out.decode().splitlines()[-1] == (
+        f"cancelled; {path} keeps what is done, the same command goes on"
+    )
+    assert errors == b""
+    assert not alive("interrupted.jsonl")
+    assert record.read(path)[-1]["kind"] == "result"
+
+
 def test_a_failing_case_is_recorded_and_the_sweep_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     impossible = [replace(AT, backend="cuda"), replace(AT, backend="nn", cell="slstm", heads=1)]

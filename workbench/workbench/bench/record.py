@@ -11,6 +11,7 @@ line is left out by readers and cut off before the next is written.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import platform
@@ -53,7 +54,7 @@ def about(device: torch.device, command: Sequence[str], plan: str, cases: int) -
     return found | {
         "torch": torch.__version__,
         "triton": _version("triton"),
-        "flashclump": _version("flashclump"),
+        "flashclump": _installed("flashclump"),
         "python": platform.python_version(),
         "date": now(),
         "command": " ".join(plain(word) for word in command),
@@ -74,6 +75,15 @@ def plain(text: str) -> str:
 
 
 def _version(name: str) -> str | None:
+    """Return the version of a module, None where there is none."""
+    try:
+        module = importlib.import_module(name)
+    except ImportError:
+        return None
+    return getattr(module, "__version__", None) or _installed(name)
+
+
+def _installed(name: str) -> str | None:
     try:
         return version(name)
     except PackageNotFoundError:
