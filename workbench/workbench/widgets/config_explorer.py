@@ -55,6 +55,7 @@ class ConfigExplorer(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no t
         self._max_drawn = max_drawn
         self._version = 0
         self._quiet = False
+        self._followers: list[Callable[[ExplorerState], None]] = []
         self._make_parts()
         super().__init__(self._arranged())
         self.add_class("wb-explorer")
@@ -86,6 +87,10 @@ class ConfigExplorer(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no t
     def best(self) -> list[dict[str, int]]:
         """The rows of the table: the best configurations by the objective, best first."""
         return [dict(configuration) for configuration in self._outcome.best]
+
+    def observe_state(self, follower: Callable[[ExplorerState], None]) -> None:
+        """Call `follower` with the state after every change of it."""
+        self._followers.append(follower)
 
     def reset(self) -> None:
         """Show the problem as it was shown first."""
@@ -227,6 +232,8 @@ class ConfigExplorer(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no t
         self._version += 1
         self._error.value = ""
         self._bind()
+        for follower in self._followers:
+            follower(state)
 
     def _bind(self) -> None:
         state, outcome = self._state, self._outcome
