@@ -64,32 +64,38 @@ PRICES: Mapping[tuple[str, bool], Mapping[str, int]] = {
         "late_inputs": 4_733,
     },
     ("grid", False): {
-        "step": 957_794,
-        "questions": 143_359,
-        "asked_at_once": 3_887,
+        "step": 1_136_198,
+        "questions": 135_965,
+        "asked_at_once": 0,
         "products": 0,
-        "product_chain": 13_599,
-        "exact_products": 65_707,
+        "product_chain": 8_118,
+        "exact_products": 50_086,
         "exact_chain": 0,
-        "KB_of_rows": 271,
-        "KB_of_R_again": 265,
-        "KB_of_R_shared": 1_892,
-        "sums": 847,
-        "cells": 225_391,
+        "KB_of_rows": 280,
+        "KB_of_R_again": 262,
+        "KB_of_R_shared": 2_988,
+        "sums": 2_888,
+        "operations": 0,
+        "operation_chain": 2_500,
+        "exact_operations": 0,
+        "exact_operation_chain": 10_500,
     },
     ("grid", True): {
-        "step": 0,
-        "questions": 251_185,
-        "asked_at_once": 51_895,
+        "step": 539_142,
+        "questions": 241_817,
+        "asked_at_once": 48_023,
         "products": 0,
-        "product_chain": 24_866,
-        "exact_products": 161_596,
+        "product_chain": 23_350,
+        "exact_products": 136_532,
         "exact_chain": 0,
-        "KB_of_rows": 212,
-        "KB_of_R_again": 228,
+        "KB_of_rows": 217,
+        "KB_of_R_again": 227,
         "KB_of_R_shared": 0,
-        "sums": 6_590,
-        "cells": 729_179,
+        "sums": 18_550,
+        "operations": 0,
+        "operation_chain": 1_300,
+        "exact_operations": 0,
+        "exact_operation_chain": 7_000,
     },
 }
 # Of the GPU's memory system, not of a multiprocessor.
@@ -109,7 +115,7 @@ def amounts(
 ) -> dict[str, Integer]:
     """Return how much of each item a step takes; `k`: knobs, parameters and formulas."""
     if strategy == "grid":
-        return _grid(b, z, k)
+        return _grid(b, z, k, backward=backward)
     return _cluster_backward(b, z, k) if backward else _cluster_forward(b, z, k)
 
 
@@ -197,11 +203,12 @@ def _cells(z: Sizes, issued: Integer, chain: Integer) -> dict[str, Integer]:
     }
 
 
-def _grid(b: Ledger, z: Sizes, k: Mapping[str, Integer]) -> dict[str, Integer]:
+def _grid(b: Ledger, z: Sizes, k: Mapping[str, Integer], *, backward: bool) -> dict[str, Integer]:
     active = b.least(k["groups_at_a_time"], k["jobs"])
     rows = k["tile"] * k["k_all"] * z.size
     pieces = k["warps"] * k["tiles_n"] * 512
     chain = k["pairs"] * k["tiles_n"] * k["tiles_m"]
+    mine = parts(k["tile"] * k["units"], 32 * k["warps"])  # cells of a thread
     return {
         "step": 1,
         "questions": parts(k["pairs"], k["at_once"]),
@@ -211,5 +218,5 @@ def _grid(b: Ledger, z: Sizes, k: Mapping[str, Integer]) -> dict[str, Integer]:
         "KB_of_R_again": active * k["blocks"] * k["again"] * pieces // 1024,
         "KB_of_R_shared": k["in_shared"] * pieces // 1024,
         "sums": k["warps"] * k["tiles_n"] * k["tiles_m"],
-        "cells": parts(k["tile"] * k["units"], 32 * k["warps"]),
+        **_cells(z, 0, mine * (z.back_steps if backward else z.steps)),
     }

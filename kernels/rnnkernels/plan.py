@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import zip_longest
+from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from rnnkernels.definition import Cell
 
 Layout = cluster_plan.Plan | grid_plan.Plan
+_one_at_a_time = Lock()
 
 
 @dataclass(frozen=True)
@@ -233,7 +235,8 @@ def _choice(call: Call, config: Configuration, picoseconds: int) -> Choice:
 
 def _solutions(call: Call, strategy: str, *, first: bool) -> tuple[tuple[str, ...], NDArray[Any]]:
     problem = _declared(call.sizes, strategy, call.backward, call.dstates, first)
-    found = problem.solve(**_given(problem, call))
+    with _one_at_a_time:  # autograd plans in threads of its own
+        found = problem.solve(**_given(problem, call))
     return tuple(v.name for v in problem.variables), found.to_numpy()
 
 

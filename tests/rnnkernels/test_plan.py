@@ -55,18 +55,18 @@ def test_nothing_fits_says_which_limits() -> None:
 
 @pytest.mark.timing
 def test_planning_is_fast() -> None:
-    """Under 5 ms for a shape not seen before, under 50 us for one that was."""
+    """Under 5 ms for a shape not seen before, under 50 us for one that was; processor time."""
     for size in (40, 72):
         plan("lstm", (16, 1, 12, size), gpu="H200")  # builds the problems of the cell
     cold, warm = [], []
     for size in range(80, 336, 16):
-        start = time.perf_counter()
+        start = time.process_time()
         call = describe("lstm", (16, 1, 12, size), gpu="H200")
         planned(call)
-        middle = time.perf_counter()
+        middle = time.process_time()
         choose(call)
         choose(call)
-        warm.append((time.perf_counter() - middle) / 2)
+        warm.append((time.process_time() - middle) / 2)
         cold.append(middle - start)
     assert sorted(cold)[len(cold) // 2] < 5e-3, cold
     assert sorted(warm)[len(warm) // 4] < 50e-6, warm

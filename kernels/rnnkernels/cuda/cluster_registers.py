@@ -1,7 +1,7 @@
 """How many registers a thread of the cluster strategy needs: a bound found by compiling.
 
 The terms are what a thread holds: tiles of R, sums, its cells, sums of db. Their constants are such
-that of 1,474 random launches compiled for sm_90a none within the bounds spills, with a few
+that of 1,468 random launches compiled for sm_90a none within the bounds spills, with a few
 registers to spare (docs/decisions/0006-launch-plan.md).
 """
 

@@ -130,8 +130,12 @@ def _registers(b: Ledger, z: Sizes, v: Mapping[str, Integer], *, backward: bool)
         kept = 2 * z.gates + 3 * z.states + 2 * z.biases
     # Found by compiling, as the bounds in cluster_registers.py.
     others, of_an_eight = (82, 4) if backward else (72, 8)
-    if z.size == 4:  # products take their factors apart
-        others, of_an_eight = 140 if backward else 155, 4
+    of_a_tile = 4
+    if z.size == 4:  # products take their factors apart, forward ahead of time
+        others, of_an_eight = 140 if backward else 72, 4
+        of_a_tile = 4 if backward else 16
+    if backward and z.distinct:  # two tensors to read dr from
+        others += 36
     besides = others + mine * kept + k["sums"] + 4 * k["asked"]
     besides += of_an_eight * b.least(k["tiles_n"], 4)
     if z.size == 2 and not backward:  # half of each product tile is empty
@@ -139,7 +143,7 @@ def _registers(b: Ledger, z: Sizes, v: Mapping[str, Integer], *, backward: bool)
     # Reading R again takes addresses, and more of it at once.
     addresses = 20 if z.size == 4 else 52 + 4 * b.most(0, k["tiles_n"] - 4)
     besides += b.least(1, k["again"]) * addresses
-    of_a_pair = b.let("registers_of_a_pair", 4 * k["tiles_n"])
+    of_a_pair = b.let("registers_of_a_pair", of_a_tile * k["tiles_n"])
     b.let("registers_needed", besides + of_a_pair * v["resident"])
     b.let("registers_available", b.least(255, v["registers"] // (32 * v["warps"])))
 
@@ -153,8 +157,7 @@ def first_choice(k: Mapping[str, Integer], _b: Ledger) -> Condition:
 
 def limits(z: Sizes, k: Mapping[str, Integer], *, backward: bool) -> dict[str, Condition]:
     """Return the constraints by name, of the terms of all knobs, parameters and formulas."""
-    del backward  # the same both ways
-    most_asked = 4 if z.size == 4 else 16
+    most_asked = 4 if z.size == 4 else 8 if backward and z.distinct else 16
     return {
         "rows are read 16 bytes at a time": k["head_dim"] * z.size % 16 == 0,
         "tiles of R in registers are there": k["resident"] <= k["pairs"],
