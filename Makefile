@@ -17,7 +17,7 @@ TESTS := $(BIN)/pytest -q -n 2 --dist loadgroup -m "not gpu and not timing" \
 	&& $(BIN)/pytest -q -m "timing and not gpu"
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint types test-gpu bench-solver bench-rnn screenshot fmt chromium clean
+.PHONY: help lab test lint types test-gpu bench-solver bench-rnn tune-rnn screenshot fmt chromium clean
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ bench-solver: $(BENCH)/.ready  ## the solver against four others (ARGS="--quick 
 bench-rnn:  ## the RNN kernels against cuDNN and PyTorch, on a CUDA device
 	@if [ -x $(BIN)/python ]; then $(BIN)/python kernels/benchmarks/bench_rnn.py $(ARGS); \
 	else PYTHONPATH=$(SOURCE) $(PYTHON) kernels/benchmarks/bench_rnn.py $(ARGS); fi
+
+tune-rnn:  ## the launch model against compiler, device and clock, on a CUDA device
+	@if [ -x $(BIN)/python ]; then $(BIN)/python kernels/benchmarks/tune_rnn.py $(ARGS); \
+	else PYTHONPATH=$(SOURCE) $(PYTHON) kernels/benchmarks/tune_rnn.py $(ARGS); fi
 
 screenshot: $(READY) chromium  ## take the README's picture anew
 	@SCREENSHOTS=docs/images $(BIN)/pytest -q tests/browser/test_explorer_journey.py -k "explorer and Light"
