@@ -178,6 +178,11 @@ def speed_up(
     )
     figure.update_xaxes(title="times as fast", rangemode="tozero")
     figure.update_yaxes(autorange="reversed")
+    if not bars:
+        figure.add_annotation(
+            text="no problem that both have", xref="paper", yref="paper", x=0.5, y=0.5,
+            showarrow=False,
+        )  # fmt: skip
     return figure
 
 
