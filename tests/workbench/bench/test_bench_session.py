@@ -107,7 +107,7 @@ def test_speed_ups_compare_equal_problems_alone() -> None:
     assert list(ratios.values()) == [pytest.approx(3.0)] * len(ratios)
     assert ratios["lstm 1x64 B16 fp16"] == pytest.approx(3.0)
     assert ratios["lstm 1x64 B16 bf16"] == pytest.approx(3.0)  # a bar of its own
-    nothing = figures.speed_up(sweep(here=False), "gemm", "vanilla")
+    nothing = figures.speed_up(sweep(here=False), "triton", "nn")
     assert nothing.layout.annotations[-1].text == "no problem that both have"
     published = Sweep.published()
     ours = dict(figures.speed_ups(sweep(here=False), "auto", "FlashRNN fused CUDA", published))
