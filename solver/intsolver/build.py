@@ -97,7 +97,32 @@ class _Builder:
             f = (raw if signal.logical and signal.partial else whole)(signal)
             uses |= signal.parameters
             writes.append((self.take(signal), f))
-        return Level(name, domain, slot, reads, checks, tuple(writes), after, frozenset(uses))
+        solved = None if self.wide else self.solved(name, whole)
+        self.close()
+        return Level(
+            name, domain, slot, reads, checks, tuple(writes), after, frozenset(uses), solved
+        )
+
+    def solved(self, name: str, whole: Compiler) -> Function | None:
+        """Return the value that a linear equation leaves a variable, rounded where it is none."""
+        for c in self.watched:
+            if c.kind != "eq" or c.partial or name not in c.names or not c.names <= self.assigned:
+                continue
+            left, right = c.of
+            terms = left.of if left.kind == "sum" else (left,)
+            mine = [x for x in terms if name in x.names]
+            if len(mine) != 1 or name in right.names:
+                continue
+            factors = mine[0].of if mine[0].kind == "product" else (mine[0],)
+            if factors[-1].label != name or len(factors) > 2 or factors[0].names - {name}:
+                continue
+            times = factors[0] if len(factors) == 2 else self.pool.constant(1)
+            if not times.constant:
+                continue
+            rest = self.pool.sum([x for x in terms if x is not mine[0]])
+            amount, total, by = whole(rest), whole(right), times.value
+            return lambda env: (total(env) - amount(env)) // by
+        return None
 
     def checks(
         self, name: str, whole: Compiler, raw: Compiler
@@ -116,9 +141,12 @@ class _Builder:
             if check is not None:
                 checks.append(check)
                 uses |= c.parameters
+        return tuple(checks), uses
+
+    def close(self) -> None:
+        """Be done with the constraints whose variables are all known."""
         open_ = (c for c in self.watched if c is self.objective or not c.names <= self.assigned)
         self.watched = list(open_)
-        return tuple(checks), uses
 
 
 def frontiers(
@@ -127,11 +155,13 @@ def frontiers(
     """Return what the states after each level hold."""
     residuals = _Residuals(pool, order)
     open_ = list(watched)
+    held: dict[Low, tuple[Low, ...]] = {}
     found = []
     for name in order:
         residuals.take(name)
         open_ = [c for c in open_ if c is objective or not c.names <= residuals.taken]
-        found.append(tuple(dict.fromkeys([x for c in open_ for x in residuals.whole(c)])))
+        held.update([(c, residuals.whole(c)) for c in open_ if name in c.names])
+        found.append(tuple(dict.fromkeys([x for c in open_ for x in held.get(c, ())])))
     return found
 
 

@@ -46,6 +46,7 @@ class Level:
     writes: tuple[tuple[int, Function | None], ...]  # None: carried over from the same slot
     signals: tuple[Low, ...]
     parameters: frozenset[str]
+    solved: Function | None = None  # the one value that an equation leaves of each state
 
 
 @dataclass(slots=True)
@@ -135,15 +136,17 @@ def expand(
     domain = level.domain if picks is None else level.domain[picks]
     if not domain.size or not states:
         return _NONE, _NONE, [np.zeros(0, np.int64) for _ in level.writes]
-    step = max(1, _GRID // domain.size)
+    solved = level.solved is not None and states * domain.size > _DENSE
+    step = _GRID if solved else max(1, _GRID // domain.size)
+    look = _solve if solved else _check
     if states <= step:
-        source, value = _check(level, env, columns, states, domain)
+        source, value = look(level, env, columns, states, domain)
     else:
         found = []
         total = 0
         for start in range(0, states, step):
             part = [c[start : start + step] for c in columns]
-            source, value = _check(level, env, part, min(step, states - start), domain)
+            source, value = look(level, env, part, min(step, states - start), domain)
             total += source.size
             if total > 4 * max_rows:
                 raise TooManySolutions(
@@ -185,6 +188,21 @@ def _check(
         mask = np.broadcast_to(mask, (states, domain.size))
     source, value = mask.nonzero()
     return source, value
+
+
+def _solve(
+    level: Level, env: Env, columns: Columns, states: int, domain: NDArray[Any]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return what `_check` does, where an equation leaves at most one value of each state."""
+    assert level.solved is not None
+    for slot, column in zip(level.reads, columns, strict=True):
+        env.columns[slot] = column
+    wanted = np.broadcast_to(level.solved(env), (states,))
+    ranked = np.argsort(domain, kind="stable")
+    place = np.searchsorted(domain, wanted, sorter=ranked)
+    value = ranked[np.minimum(place, domain.size - 1)]
+    source = np.flatnonzero(domain[value] == wanted)
+    return _sparse(level, env, columns, domain, ((source, value[source]), 0))
 
 
 def _sparse(

@@ -10,8 +10,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from intsolver.build import build
 from intsolver.chain import INT64, Chain
+from intsolver.errors import TooManySolutions
 from intsolver.order import arrange
 from intsolver.parts import Diagram, Table
 from intsolver.search import search
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from intsolver.narrow import Domains
     from intsolver.parts import Part
 
+_PATIENCE = 1 << 21  # states looked at depth first before those of a level are merged
+_ROWS, _MOST_ROWS = 1 << 15, 1 << 23  # merged states of a level at first, and at most
 SMALL = 30_000  # below that many assignments looking ahead costs more than it saves
 
 
@@ -75,6 +80,11 @@ class Component:
         standing = self._standing
         if standing is not None and standing.rows <= max_rows:
             return standing.solve(parameters, pinned)
+        return self._levels(parameters, pinned, max_rows)
+
+    def _levels(
+        self, parameters: Mapping[str, int], pinned: Mapping[str, int], max_rows: int
+    ) -> Table | Diagram:
         layers, _, states = self._chain.run(parameters, pinned, max_rows)
         if not states:
             return Table({name: self.domains[name][:0] for name in self.order}, 0)
@@ -87,10 +97,27 @@ class Component:
         n: int,
         max_states: int | None,
     ) -> Table:
-        """Return the first `n` solutions, or more where that is as easy; raises as `search`."""
+        """Return the first `n` solutions, or more where that is as easy; raises as `search`.
+
+        Depth first, a mistake in an early variable may be found out late, again and again. So
+        where that takes long, all states of each level are looked at together, as far as they
+        are not too many; then depth first again, each time with more patience.
+        """
         if self._small is not None:
             return self._small.solve(parameters, pinned)
-        return search(self._chain, parameters, pinned, n, max_states)
+        patience, rows = _PATIENCE, _ROWS
+        while True:
+            most = patience if max_states is None else min(patience, max_states)
+            try:
+                return search(self._chain, parameters, pinned, n, most)
+            except TooManySolutions:
+                if most == max_states:
+                    raise
+            try:
+                part = self._levels(parameters, pinned, rows)
+                return Table(part.at(np.arange(min(n, part.count))), min(n, part.count))
+            except TooManySolutions:
+                patience, rows = 4 * patience, min(4 * rows, _MOST_ROWS)
 
 
 def assignments(names: Iterable[str], domains: Domains) -> float:

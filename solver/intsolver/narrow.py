@@ -14,7 +14,7 @@ import numpy as np
 from intsolver import expr as e
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -32,11 +32,15 @@ def narrow(constraints: Iterable[Constraint], domains: Domains) -> None:
                 _dividing(divisor, number, domains)
             case e.Divides(divisor, e.Constant(number)):
                 _dividing(divisor, number, domains)
-            case e.Compare("==", product, e.Constant(number)) if number:
-                _dividing(product, number, domains)
-                _at_most(product, number, domains)
+            case e.Compare("==", small, e.Constant(number)):
+                if number:
+                    _dividing(small, number, domains)
+                _at_most(small, number, domains)
+                _at_most(small, -number, domains, sign=-1)
             case e.Compare("<=" | "<" as sign, small, e.Constant(number)):
                 _at_most(small, number - (sign == "<"), domains)
+            case e.Compare(">=" | ">" as sign, large, e.Constant(number)):
+                _at_most(large, -number - (sign == ">"), domains, sign=-1)
             case e.Compare(">=" | ">" as sign, e.Constant(number), small):
                 _at_most(small, number - (sign == ">"), domains)
 
@@ -60,33 +64,54 @@ def _dividing(node: Node, number: int, domains: Domains) -> None:
                 domains[name] = values[kept]
 
 
-def _at_most(node: Node, number: int, domains: Domains) -> None:
-    """Keep the values with which a sum of products of positive factors can stay at a number."""
-    terms = [_factors(term, domains) for term in _terms(node)]
-    least: dict[str, int] = {}
-    lows = []
-    for term in terms:
-        if term is None:
+def _at_most(node: Node, number: int, domains: Domains, *, sign: int = 1) -> None:
+    """Keep the values with which a sum, or its negative, can stay at or below a number.
+
+    Its terms are products of positive variables, or multiples of one variable.
+    """
+    terms = []
+    for times, part in _terms(node, sign):
+        term = _factors(part, domains)
+        if term is None or any(domains[name].dtype == object for name in term[1]):
             return
-        for name in term[1]:
-            values = domains[name]
-            if name not in least:
-                least[name] = int(values.min()) if values.size and values.dtype != object else 0
-        lows.append(term[0] * math.prod(least[name] for name in term[1]))
-        if term[1] and (term[0] <= 0 or min(least[name] for name in term[1]) <= 0):
+        terms.append((times * term[0], term[1]))
+    ends = {}
+    for name in {name for _, names in terms for name in names}:
+        if not domains[name].size:
             return
-    room = number - sum(lows)
-    for term, low in zip(terms, lows, strict=True):
-        for name in term[1] if term else ():
-            rest = low // least[name]
+        ends[name] = int(domains[name].min()), int(domains[name].max())
+    lows = [_low(factor, [ends[name] for name in names]) for factor, names in terms]
+    known = [low for low in lows if low is not None]
+    if len(known) < len(lows):
+        return
+    room = number - sum(known)
+    for (factor, names), low in zip(terms, known, strict=True):
+        for name in names if factor else ():
+            times = factor if len(names) == 1 else low // ends[name][0]
             values = domains[name]
-            most = (room + low) // rest
-            if most < int(values.max(initial=0)):
+            if times > 0 and (most := (room + low) // times) < ends[name][1]:
                 domains[name] = values[values <= most]
+            elif times < 0 and (least := -((room + low) // -times)) > ends[name][0]:
+                domains[name] = values[values >= least]
 
 
-def _terms(node: Node) -> list[Node]:
-    return [*_terms(node.left), *_terms(node.right)] if isinstance(node, e.Sum) else [node]
+def _low(factor: int, ends: Sequence[tuple[int, int]]) -> int | None:
+    """Return the least value of a term from the ends of its variables, None for no idea."""
+    if len(ends) == 1:
+        return min(factor * end for end in ends[0])
+    if not ends or (factor > 0 and all(low > 0 for low, _ in ends)):
+        return factor * math.prod(low for low, _ in ends)
+    return None
+
+
+def _terms(node: Node, sign: int) -> list[tuple[int, Node]]:
+    """Return what is added and taken away in a sum of sums."""
+    match node:
+        case e.Sum(left, right):
+            return _terms(left, sign) + _terms(right, sign)
+        case e.Difference(left, right):
+            return _terms(left, sign) + _terms(right, -sign)
+    return [(sign, node)]
 
 
 def _factors(node: Node, domains: Domains) -> tuple[int, list[str]] | None:

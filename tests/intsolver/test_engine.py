@@ -26,15 +26,18 @@ def rows_of(found: Solutions) -> list[Row]:
 # -- paths that only large problems take, taken by small ones that brute force can check -----------
 
 
-@pytest.fixture(params=["pruned", "sparse", "blocks"])
+@pytest.fixture(params=["levels", "pruned", "sparse", "blocks"])
 def large_path(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Prune and narrow always; check sparsely always; a few cells at a time."""
+    """Take levels; prune, narrow and merge always; check sparsely always; a few cells at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(component, "SMALL", 0)
-        patch.setattr(build, "_FEW", 0)
-        patch.setattr(chain, "_FEW", 0)
-        if request.param != "pruned":
+        patch.setattr(component, "MOST", 0)
+        if request.param != "levels":
+            patch.setattr(component, "SMALL", 0)
+            patch.setattr(build, "_FEW", 0)
+            patch.setattr(chain, "_FEW", 0)
+        if request.param in ("sparse", "blocks"):
             patch.setattr(chain, "_DENSE", 0)
+            patch.setattr(component, "_PATIENCE", 10)
         if request.param == "blocks":
             patch.setattr(chain, "_GRID", 3)
             patch.setattr(chain, "_SPREAD", 0)

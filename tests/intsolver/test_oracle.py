@@ -38,6 +38,9 @@ def rows_of(found: Solutions, stated: Stated) -> list[Row]:
 def as_if_large() -> Iterator[None]:
     """Have small problems take every path that the solver keeps for large ones."""
     thresholds = [
+        (component, "MOST", 0),  # levels, instead of all assignments in one piece
+        (component, "_PATIENCE", 20),  # breadth first where depth first takes long
+        (component, "_ROWS", 4),
         (component, "SMALL", 0),  # looking ahead at single values, pruning of levels
         (build, "_FEW", 0),
         (chain, "_FEW", 0),  # states merged
