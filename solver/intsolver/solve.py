@@ -124,7 +124,9 @@ class Plan:
         if large:
             narrow(parts, self.narrow)
         self._lower(parts)
-        if self._filter() and large:
+        before = assignments(self.names, self.narrow)
+        self._filter()
+        if large and 2 * assignments(self.names, self.narrow) < before:
             self._lower(parts)
         self.empty = self.empty or not all(domain.size for domain in self.narrow.values())
         if self.empty:
@@ -154,25 +156,17 @@ class Plan:
             else:
                 self.globals.append(node)
 
-    def _filter(self) -> bool:
-        """Leave out values by constraints of one variable, which are then done with.
-
-        Return whether a variable reaches less far than before.
-        """
+    def _filter(self) -> None:
+        """Leave out values by constraints of one variable, which are then done with."""
         rest = []
-        shrank = False
         for node in self.constraints:
             if len(node.names) == 1 and not node.parameters and node.peak < INT64:
                 (name,) = node.names
-                kept = self._kept(name, Compiler(self.pool, {id(self.pool.name(name)): 0})(node))
-                self.narrow[name] = kept
-                low, high = self.pool.box[name]
-                if kept.size:
-                    shrank = shrank or bool(kept.min() > low or kept.max() < high)
+                check = Compiler(self.pool, {id(self.pool.name(name)): 0})(node)
+                self.narrow[name] = self._kept(name, check)
             else:
                 rest.append(node)
         self.constraints[:] = rest
-        return shrank
 
     def _kept(self, name: str, check: Function) -> NDArray[Any]:
         """Return the values of a variable that pass a check."""
