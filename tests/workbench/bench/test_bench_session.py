@@ -86,7 +86,7 @@ def test_scaling_shows_each_backend_with_its_numbers() -> None:
     assert list(ours.y) == [pytest.approx(0.16 * size) for size in sizes]
     assert ours.line.dash == "dash"  # recorded
     assert ours.error_y.array[0] == pytest.approx(0.2 * ours.y[0])
-    assert "torch.nn.LSTM, W x included, float16" in lines
+    assert "torch.nn.LSTM, one head, with W x, float16" in lines
     assert figure.layout.title.text.endswith("recorded on a test</sup>")
     solid = figures.scaling(sweep(here=True), "head_dim").data[0]
     assert solid.line.dash == "solid"  # measured here

@@ -20,8 +20,8 @@ NAMES = {
     "triton": "rnnkernels, fused Triton",
     "alternating": "rnnkernels, a step at a time",
     "reference": "rnnkernels, loop of the reference",
-    "module": "rnnkernels.LSTM, W x included",
-    "nn": "torch.nn.LSTM, W x included",
+    "module": "rnnkernels.LSTM, one head, with W x",
+    "nn": "torch.nn.LSTM, one head, with W x",
     "gemm": "W x alone",
     "compiled": "compiled step in a CUDA graph",
     "vanilla": "plain PyTorch",
@@ -55,7 +55,7 @@ def empty(over: str, direction: str, source: str, title: str) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(
         template="plotly_white",
-        height=420,
+        height=480,
         margin={"l": 60, "r": 20, "t": 60, "b": 50},
         title={"text": f"{title}<br><sup>{source}</sup>"},
         legend={"font": {"size": 11}},
@@ -86,10 +86,13 @@ def scaling(
     words = ", ".join(f"{AXES.get(name, name)} {value}" for name, value in fixed.items())
     words = f"{words}: {DIRECTIONS[direction]}"
     figure = empty(over, direction, sweep.source, words)
+    usual = _usual(sweep.where(direction=direction, **fixed))
     for backend, dtype in _series(sweep.where(direction=direction, **fixed)):
         rows = sweep.where(direction=direction, backend=backend, dtype=dtype, **fixed)
         name, colour = f"{NAMES[backend]}, {dtype}", COLOURS[backend]
         _line(figure, rows, over, name, colour=colour, dash="solid" if sweep.here else "dash")
+        if backend in usual and dtype != usual[backend]:
+            figure.data[-1].update(visible="legendonly")  # a click on its name shows it
     for other in others:
         names = dict.fromkeys(row["backend"] for row in other.rows)
         for name, colour in zip(names, _PUBLISHED_COLOURS, strict=False):
@@ -114,6 +117,14 @@ def _fixed(rows: Sequence[Row], over: str, problem: dict[str, Any]) -> dict[str,
 def _series(rows: Sequence[Row]) -> list[tuple[str, str]]:
     found = dict.fromkeys((row["backend"], row["dtype"]) for row in rows)
     return sorted(found, key=lambda pair: list(BACKENDS).index(pair[0]))
+
+
+def _usual(rows: Sequence[Row]) -> dict[str, str]:
+    """Return each backend's most frequent type; torch.nn differs so much by type that all show."""
+    types: dict[str, list[str]] = {}
+    for row in rows:
+        types.setdefault(row["backend"], []).append(row["dtype"])
+    return {name: max(found, key=found.count) for name, found in types.items() if name != "nn"}
 
 
 def _line(

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from rnnkernels.gpus import find_gpu
+from typing import TYPE_CHECKING
 
 from workbench import datafiles
 from workbench.bench import record, tables
-from workbench.bench.case import Case
-from workbench.bench.floors import floors
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rnnkernels.gpus import Gpu
-
     from workbench.bench.record import Row
 
 _SUFFIXES = {".csv": "CSV", ".tex": "LaTeX"}
@@ -30,7 +21,6 @@ _PUBLISHED = {
     "cuda": "FlashRNN alternating CUDA",
 }
 _DIRECTIONS = {"fw_api": "forward", "fwbw_api": "both"}
-_BASELINES = {"cudnn": "nn", "compiled_step_cudagraph": "compiled"}  # names in `bench_rnn.py`
 
 
 @dataclass(frozen=True)
@@ -50,14 +40,7 @@ class Sweep:
         WorkbenchError
             None came with this installation.
         """
-        try:
-            return cls.open(record.recorded())
-        except WorkbenchError:
-            paths = datafiles.folder("results").glob("rnn_h*.json")
-            found = [_of_script(path) for path in sorted(paths)]
-            if not found:
-                raise
-            return found[-1]
+        return cls.open(record.recorded())
 
     @classmethod
     def open(cls, path: Path | str, *, here: bool = False) -> Sweep:
@@ -123,34 +106,3 @@ def _published(row: dict[str, str]) -> Row | None:
         "direction": _DIRECTIONS[row["what"]],
         **times,
     }
-
-
-def _of_script(path: Path) -> Sweep:
-    """Return the results of `kernels/benchmarks/bench_rnn.py`, which has other names."""
-    content: Any = json.loads(path.read_text(encoding="utf-8"))
-    where = content["about"]
-    gpu = find_gpu("H200" if "H200" in where["device"] else "H100")
-    return Sweep([_renamed(row, gpu) for row in content["results"]], record.source(where))
-
-
-def _renamed(row: Row, gpu: Gpu) -> Row:
-    kept: Row = {name: row[name] for name in ("cell", "dtype", "batch", "heads", "head_dim")}
-    case = Case.of(
-        {
-            **kept,
-            "backend": _BASELINES.get(row["backend"], row["backend"]),
-            "direction": _DIRECTIONS[row["what"]],
-            "steps": row["time_steps"],
-        }
-    )
-    found: Row = {"kind": "result", "key": case.key, **case.as_dict()}
-    found |= {name: row[name] for name in ("ms", "ms_p25", "ms_p75", "repeats")}
-    under = floors(case, gpu)
-    if under is not None:
-        found |= {"floor_ms": under, "fraction": max(under.values()) / row["ms"]}
-    return found | {"correct": row.get("correct", True)}
-
-
-def failures(rows: Sequence[Row]) -> list[Row]:
-    """Return the results that are errors."""
-    return [row for row in rows if "failure" in row]
