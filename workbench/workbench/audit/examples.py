@@ -8,17 +8,25 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.audit.actions import Kind
+from workbench.audit.agreement import pairs
+from workbench.audit.box import Source
+from workbench.audit.found import true_boxes
+from workbench.audit.retraining import quiet
 from workbench.clumps import classical, s82
+from workbench.clumps.extras import need
+from workbench.clumps.matching import Detections
+from workbench.clumps.request import Request
 from workbench.clumps.simulate import simulate
 from workbench.clumps.stretch import STRIPE82
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from workbench.audit.session import Session
     from workbench.clumps.galaxy import Galaxy
-    from workbench.clumps.matching import Detections
 
 SEED = 40
 # Of the tutorials: a threshold at which DoG and SEP both find more than there is.
@@ -50,6 +58,77 @@ def detections(among: Sequence[Galaxy], method: str = "dog") -> dict[str, Detect
         galaxy.truth.name: classical.select(points, settings, galaxy.truth.psf_fwhm or 1.0)
         for galaxy, points in zip(among, found, strict=True)
     }
+
+
+def detector(place: Path | str) -> Path:
+    """Return the weights that ``FLASHCLUMP_DETECTOR`` names, else those of a small detector.
+
+    The small one is trained in `place` on 40 simulated galaxies, about a minute on a CPU.
+    """
+    if "FLASHCLUMP_DETECTOR" in os.environ:
+        return Path(os.environ["FLASHCLUMP_DETECTOR"])
+    run, training = need("workbench.clumps.run"), need("workbench.clumps.training")
+    quiet()
+    options = training.TrainOptions(epochs=epochs(12), batch=4, learning_rate=1e-3, ema=0.9)
+    config = need("workbench.clumps.detector_config").DetectorConfig()
+    learning, choosing = Request(number=40, seed=SEED + 1), Request(number=8, seed=SEED + 2)
+    plan = run.Plan(learning, choosing, config, options)
+    weights: Path = run.train(plan, place, progress=False)
+    return weights
+
+
+def detected(among: Sequence[Galaxy], weights: Path | str) -> dict[str, Detections]:
+    """Return what a detector finds at the threshold of its card, by the galaxy's name.
+
+    Raises
+    ------
+    WorkbenchError
+        The weights cannot be read, or a galaxy's PSF is unknown.
+    """
+    threshold = float(need("workbench.clumps.weights").read_card(weights)["threshold"])
+    found = need("workbench.clumps.detecting").run_detector(weights, among)
+    return {galaxy.truth.name: _above(one, threshold) for galaxy, one in found}
+
+
+def _above(found: Detections, threshold: float) -> Detections:
+    keep = found.scores >= threshold
+    return Detections(found.boxes[keep], found.scores[keep], found.labels[keep])
+
+
+def epochs(wanted: int) -> int:
+    """Return `wanted`, at most ``FLASHCLUMP_EPOCHS`` where that is set: for a quick look."""
+    return min(wanted, int(os.environ.get("FLASHCLUMP_EPOCHS", wanted)))
+
+
+def decide_by_catalogue(audit: Session, names: Iterable[str]) -> None:
+    """Do as an auditor who knows the catalogue would: accept, reject, add, done.
+
+    A detection within one PSF FWHM of a catalogued clump is accepted, with its label; others are
+    rejected; catalogued clumps that none has found are added. Each is an action of the journal.
+    Galaxies that are finished already are left as they are.
+    """
+    for name in names:
+        if not audit.is_done(name):
+            _decide(audit, name)
+
+
+def _decide(audit: Session, name: str) -> None:
+    truth = audit.library.open(name).truth
+    boxes = [box for box in audit.state(name).boxes.values() if box.source == Source.DETECTION]
+    known = true_boxes(truth)
+    same = dict(pairs(boxes, known, truth.psf_fwhm))
+    for k, box in enumerate(boxes):
+        if k not in same:
+            audit.act({"kind": Kind.REJECT, "box": box.id}, name)
+        elif known[same[k]].label == box.label:
+            audit.act({"kind": Kind.ACCEPT, "box": box.id}, name)
+        else:
+            action = {"kind": Kind.LABEL, "box": box.id, "label": known[same[k]].label}
+            audit.act(action, name)
+    for k, box in enumerate(known):
+        if k not in same.values():
+            audit.act({"kind": Kind.ADD, "to": box.corners, "label": box.label}, name)
+    audit.act({"kind": Kind.DONE}, name)
 
 
 def linear_planes(among: Sequence[Galaxy]) -> dict[str, NDArray[Any]]:
