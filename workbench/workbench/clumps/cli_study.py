@@ -60,6 +60,8 @@ def _add_curve(commands: Any) -> None:
     add("--sizes", type=positive, nargs="+", default=[100, 200, 400, 800, 1600, 3200, 5000])
     add("--pretrained", help="zoobot, imagenet or a folder, beside the random start")
     add("--test-number", type=positive, default=500, help="test galaxies of a third seed")
+    add("--least-steps", type=count, default=0,
+        help="see few galaxies more often than --epochs, until so many steps")  # fmt: skip
     add("--only", help="train this start alone: 'random', 'pretrained, frozen', 'pretrained'")
     add("--record", help="also write the rows with hardware and versions to this .json")
     parser.set_defaults(run=_run_curve)
@@ -70,7 +72,9 @@ def _run_curve(args: argparse.Namespace) -> int:
 
     test = replace(request(args), number=args.test_number, seed=args.seed + 900_000)
     compared = [one for one in learning.starts(args.pretrained) if args.only in {None, one.name}]
-    rows = learning.learning_curve(plan(args), test, args.sizes, compared, args.out)
+    rows = learning.learning_curve(
+        plan(args), test, args.sizes, compared, args.out, least_steps=args.least_steps
+    )
     for row in rows:
         rates = " ".join(f"{name} {row[name]:.3f}" for name in ("completeness", "purity", "f1"))
         say(f"{row['start']:20} {row['galaxies']:6} {rates}")

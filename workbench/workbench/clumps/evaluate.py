@@ -128,6 +128,26 @@ def choose_threshold(validation: Sequence[Match]) -> float:
     return float(points.thresholds[int(np.nanargmax(points.f1))])
 
 
+NOTHING_FOUND = 1.0  # threshold of a detector that found nothing on the validation galaxies
+
+
+def threshold_or_none_found(validation: Sequence[Match]) -> float:
+    """Return `choose_threshold`, or `NOTHING_FOUND`: no long run is lost for want of one."""
+    if not any(len(one.scores) for one in validation):
+        return NOTHING_FOUND
+    return choose_threshold(validation)
+
+
+def summary(matches: Sequence[Match], threshold: float) -> dict[str, Any]:
+    """Return the rates and ``interval_95`` as plain numbers, 0 where there is nothing to divide."""
+    scored, spread = rates(matches, threshold), intervals(counts(matches, threshold))
+    names = ("completeness", "purity", "f1")
+    return {
+        **{name: float(np.nan_to_num(getattr(scored, name))) for name in names},
+        "interval_95": {name: np.nan_to_num(spread[name]).tolist() for name in names},
+    }
+
+
 def intervals(
     per_galaxy: NDArray[np.int64], seed: int = 0, draws: int = BOOTSTRAP_DRAWS
 ) -> dict[str, tuple[float, float]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.clumps.detecting import run_detector
-from workbench.clumps.evaluate import counts, intervals, match_all, rates
+from workbench.clumps.evaluate import match_all, summary
 from workbench.clumps.extras import need
 from workbench.clumps.request import MADE
 from workbench.clumps.run import DETECTOR, Plan, begin, commit, train
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from workbench.clumps.training import TrainOptions
 
 SIZES = (100, 200, 400, 800, 1600, 3200, 5000)
-# Few galaxies are seen more often, so that every run takes at least so many steps.
-LEAST_STEPS = 500
 GOAL = 0.8  # completeness and purity of the paper
 
 
@@ -51,10 +49,17 @@ def starts(pretrained: str | None) -> list[Start]:
 
 
 def learning_curve(
-    plan: Plan, test: Request, sizes: Sequence[int], compared: Sequence[Start], folder: Path | str
+    plan: Plan,
+    test: Request,
+    sizes: Sequence[int],
+    compared: Sequence[Start],
+    folder: Path | str,
+    *,
+    least_steps: int = 0,
 ) -> list[dict[str, Any]]:
     """Train for each start and size in a folder of its own and score all on `test`.
 
+    Where galaxies are few they are seen more often, so that a run takes `least_steps` or more.
     Runs that are finished are not trained again. The rows are in ``learning_curve.json``.
 
     Raises
@@ -71,7 +76,7 @@ def learning_curve(
         for size in sizes:
             options = replace(
                 plan.options, weights=start.weights, trainable_stages=start.stages,
-                epochs=epochs(plan.options, size),
+                epochs=epochs(plan.options, size, least_steps),
             )  # fmt: skip
             part = replace(plan, train=replace(plan.train, number=size), options=options)
             place = folder / f"{start.name.replace(', ', '-')}-{size}"
@@ -86,9 +91,9 @@ def learning_curve(
     return rows
 
 
-def epochs(options: TrainOptions, size: int) -> int:
+def epochs(options: TrainOptions, size: int, least_steps: int) -> int:
     """Return the passes over `size` galaxies: those asked for, more where these are few."""
-    return max(options.epochs, math.ceil(LEAST_STEPS * options.batch / size))
+    return max(options.epochs, math.ceil(least_steps / math.ceil(size / options.batch)))
 
 
 def _score(weights: Path, truth: list[Any], min_flux_ratio: float) -> dict[str, Any]:
@@ -96,12 +101,8 @@ def _score(weights: Path, truth: list[Any], min_flux_ratio: float) -> dict[str, 
     threshold = float(card.get("thresholds", {}).get(str(min_flux_ratio), card["threshold"]))
     found = [one for _, one in run_detector(weights, truth)]
     matches = match_all(found, [g.truth for g in truth], min_flux_ratio=min_flux_ratio)
-    scored = rates(matches, threshold)
-    return {
-        "completeness": scored.completeness, "purity": scored.purity, "f1": scored.f1,
-        "min_flux_ratio": min_flux_ratio, "threshold": threshold,
-        "interval_95": intervals(counts(matches, threshold)),
-    }  # fmt: skip
+    scored = summary(matches, threshold)
+    return {**scored, "min_flux_ratio": min_flux_ratio, "threshold": threshold}
 
 
 def reached(rows: Sequence[dict[str, Any]], start: str, goal: float = GOAL) -> int | None:

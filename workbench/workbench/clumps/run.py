@@ -21,10 +21,9 @@ from workbench.clumps.detector import build, infer, to_tensor
 from workbench.clumps.evaluate import (
     FLUX_CUTS,
     choose_threshold,
-    counts,
-    intervals,
     match_all,
-    rates,
+    summary,
+    threshold_or_none_found,
 )
 from workbench.clumps.samples import Split, sample
 from workbench.clumps.sources import galaxies
@@ -185,16 +184,14 @@ def _finish(plan: Plan, module: ClumpTraining, folder: Path, rows: list[dict[str
         [one.truth for one in module.split.valid],
         min_flux_ratio=plan.options.min_flux_ratio,
     )
-    threshold = choose_threshold(matches)
-    scored = rates(matches, threshold)
+    threshold = threshold_or_none_found(matches)
     card = {
         "threshold": threshold,
         "thresholds": _by_cut(found, [one.truth for one in module.split.valid]),
         "validation": {
             "galaxies": len(module.split.valid),
             "min_flux_ratio": plan.options.min_flux_ratio,
-            **{name: getattr(scored, name) for name in ("completeness", "purity", "f1")},
-            "interval_95": intervals(counts(matches, threshold)),
+            **summary(matches, threshold),
         },
         "training": {
             **plan.settings(),

@@ -1,0 +1,66 @@
+"""Batched losses are torchvision's; deep and mixed galaxies are what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from workbench.clumps import evaluate
+from workbench.clumps.batched_losses import losses
+from workbench.clumps.deep import deep
+from workbench.clumps.detector import build, padded_batch
+from workbench.clumps.detector_config import DetectorConfig
+from workbench.clumps.galaxy import Label
+from workbench.clumps.learning import epochs
+from workbench.clumps.matching import detections
+from workbench.clumps.request import Request
+from workbench.clumps.sources import galaxies
+from workbench.clumps.training import TrainOptions
+
+
+def test_losses_of_a_batch_are_those_of_torchvision() -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = build(DetectorConfig()).train()
+    drawn = torch.Generator().manual_seed(1)
+    images = [torch.rand(3, 90, side, generator=drawn) for side in (80, 96, 70)]
+    targets = []
+    for number in (3, 0, 5):  # an empty picture among them
+        corner = torch.rand(number, 2, generator=drawn) * 50 + 5
+        labels = torch.randint(1, 3, (number,), generator=drawn)
+        targets.append({"boxes": torch.cat([corner, corner + 15], dim=1), "labels": labels})
+    batch, sizes = padded_batch(model, images, (96, 96))
+    with torch.no_grad():
+        theirs, ours = model(images, targets), losses(model, batch, sizes, targets)
+    assert theirs.keys() == ours.keys()
+    for name in ("loss_box_reg", "loss_rpn_box_reg"):  # every clump's regions are drawn
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-3, atol=1e-5)
+    for name in ("loss_classifier", "loss_objectness"):  # other negatives are drawn
+        torch.testing.assert_close(ours[name], theirs[name], rtol=0.02, atol=1e-3)
+
+
+def test_few_galaxies_are_seen_until_the_least_steps() -> None:
+    assert epochs(TrainOptions(epochs=4, batch=16), 100, 500) == 72  # of 7 steps
+    assert epochs(TrainOptions(epochs=4, batch=16), 5000, 500) == 4
+
+
+def test_deep_galaxies_are_the_same_in_any_order_and_have_faint_clumps() -> None:
+    first, again = deep(4, 7), next(iter(galaxies(Request("deep", number=1, seed=4, start=7))))
+    np.testing.assert_array_equal(first.image, again.image)
+    many = [deep(4, index).truth for index in range(12)]
+    ratios = np.concatenate([t.flux_ratio[t.labels == Label.CLUMP] for t in many])
+    assert 0.003 < np.median(ratios) < 0.02
+    assert len(ratios) / len(many) > 2
+
+
+def test_mixed_galaxies_take_their_sources_in_turn() -> None:
+    names = [g.truth.name.split("-")[0] for g in galaxies(Request("mixed", number=6, seed=3))]
+    assert names == ["sim", "inj", "deep"] * 2
+
+
+def test_a_run_that_found_nothing_still_has_a_threshold_and_rates() -> None:
+    truth = deep(4, 7).truth
+    nothing = evaluate.match_all([detections([], [])], [truth])
+    assert evaluate.threshold_or_none_found(nothing) == 1.0
+    assert evaluate.summary(nothing, 1.0)["purity"] == 0.0
+    hit = evaluate.match_all([detections(truth.boxes[:1], [0.7], truth.labels[:1])], [truth])
+    assert evaluate.threshold_or_none_found(hit) == 0.7
