@@ -46,8 +46,9 @@ def from_space(make: type[Problem], space: Mapping[str, object] | str | Path) ->
                     f"{place}: expected an object with name and domain, got {_short(variable)}"
                 )
             name = _field(variable, "name", str, place)
+            values = _integers(variable, name, place)
             with _placed(place):
-                problem.var(name, _integers(variable, name, place))
+                problem.var(name, values)
         texts = _texts(constraints)
         _parameters(problem, content, [text for text, _ in texts])
         names = _names(content, len(texts))

@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from workbench.bench import figures, plan, session
+from workbench.bench import figures, plan
 from workbench.bench.case import Case
 from workbench.bench.session import Session
 from workbench.bench.sweep import Sweep
 from workbench.errors import WorkbenchError
+
+from workbench import background
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +27,7 @@ def test_a_sweep_is_cancelled_and_gone_on_with_by_a_new_session(tmp_path: Path) 
     path = tmp_path / "here.jsonl"
     told: list[str] = []
     first = Session([*CASES, LONG], path, "cpu", changed=lambda: told.append(first.message))
-    assert (first.phase, first.done, first.of) == (session.READY, 0, 7)
+    assert (first.phase, first.done, first.of) == (background.READY, 0, 7)
     first.start()
     end = time.monotonic() + 60
     while first.done < 6:
@@ -35,23 +37,23 @@ def test_a_sweep_is_cancelled_and_gone_on_with_by_a_new_session(tmp_path: Path) 
     first.cancel()
     first.wait(5)
     assert time.monotonic() - began < 2
-    assert (first.phase, first.done) == (session.CANCELLED, 6)
+    assert (first.phase, first.done) == (background.CANCELLED, 6)
     assert first.message == "cancelled after 6 of 7 cases; Resume goes on"
     assert any(message.startswith("3 of 7 cases, ") for message in told)
 
     second = Session(CASES, path, "cpu")
-    assert (second.phase, second.done) == (session.DONE, 6)
+    assert (second.phase, second.done) == (background.DONE, 6)
     third = Session([*CASES, replace(AT, batch=8)], path, "cpu")
-    assert third.phase == session.CANCELLED
+    assert third.phase == background.CANCELLED
     third.start()
-    with pytest.raises(WorkbenchError, match="cannot start again while timing; cancel first"):
+    with pytest.raises(WorkbenchError, match="cannot start again while running; cancel first"):
         third.forget()
     third.wait(60)
-    assert (third.phase, third.done) == (session.DONE, 7)
+    assert (third.phase, third.done) == (background.DONE, 7)
     assert third.sweep.here
     assert third.sweep.source.startswith("measured here, on a CPU")
     third.forget()
-    assert (third.phase, third.done, path.exists()) == (session.READY, 0, False)
+    assert (third.phase, third.done, path.exists()) == (background.READY, 0, False)
 
 
 def test_a_file_of_someone_else_is_told_and_left(tmp_path: Path) -> None:
@@ -60,7 +62,7 @@ def test_a_file_of_someone_else_is_told_and_left(tmp_path: Path) -> None:
     here = Session(CASES, path, "cpu")
     here.start()
     here.wait(60)
-    assert here.phase == session.FAILED
+    assert here.phase == background.FAILED
     assert "line 1: expected a JSON object" in here.message
     assert path.read_text() == "my notes\n"
 

@@ -9,6 +9,7 @@ import ipywidgets as w
 import plotly.graph_objects as go
 import torch
 
+from workbench import background
 from workbench.bench import figures, plan, session, tables
 from workbench.bench.case import DIRECTIONS
 from workbench.errors import WorkbenchError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from workbench.bench.case import Case
 
 _REDRAW_SECONDS = 1.0  # a browser on a busy machine takes a good part of it
-_BUTTONS = {session.CANCELLED: "Resume", session.FAILED: "Try again"}
+_BUTTONS = {background.CANCELLED: "Resume", background.FAILED: "Try again"}
 
 
 class BenchPanel(w.VBox):  # type: ignore[misc]
@@ -57,14 +58,14 @@ class BenchPanel(w.VBox):  # type: ignore[misc]
         )
         self.drawing = w.Box()
         self._drawn = 0.0
-        self.start.on_click(self._pressed_start)
-        self.cancel.on_click(self._pressed_cancel)
-        self.again.on_click(self._pressed_again)
         for choice in (self.over, self.direction):
             choice.observe(self._chosen, "value")
         self.session = session.Session(
             cases or plan.find_plan(name), path, self.device, name, self._changed
         )
+        self.start.on_click(lambda _: self.session.start())
+        self.cancel.on_click(lambda _: self.session.cancel())
+        self.again.on_click(lambda _: self.session.forget())
         buttons = w.HBox([self.start, self.cancel, self.again, self.over, self.direction])
         super().__init__([buttons, w.HBox([self.progress, self.status]), self.drawing])
         self._changed()
@@ -77,18 +78,6 @@ class BenchPanel(w.VBox):  # type: ignore[misc]
         except WorkbenchError:  # nothing is timed yet
             return []
 
-    def _pressed_start(self, button: Any) -> None:
-        del button
-        self.session.start()
-
-    def _pressed_cancel(self, button: Any) -> None:
-        del button
-        self.session.cancel()
-
-    def _pressed_again(self, button: Any) -> None:
-        del button
-        self.session.forget()
-
     def _chosen(self, change: Any) -> None:
         del change
         self._draw()
@@ -98,11 +87,11 @@ class BenchPanel(w.VBox):  # type: ignore[misc]
         if not hasattr(self, "session"):
             return  # it is being made
         phase = self.session.phase
-        running = phase == session.RUNNING
+        running = phase == background.RUNNING
         self.start.description = _BUTTONS.get(phase, "Start")
-        self.start.disabled = running or phase == session.DONE
+        self.start.disabled = running or phase == background.DONE
         self.cancel.disabled = not running
-        self.again.disabled = running or phase == session.READY
+        self.again.disabled = running or phase == background.READY
         self.status.value = self.session.message
         self.progress.max, self.progress.value = self.session.of, self.session.done
         if not running or time.monotonic() - self._drawn > _REDRAW_SECONDS:

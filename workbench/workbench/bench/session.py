@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.background import CANCELLED, DONE, FAILED, READY, RUNNING, Background
 from workbench.bench import record
 from workbench.bench import supervisor as phases
 from workbench.bench.supervisor import Progress, Supervisor
@@ -18,18 +19,12 @@ if TYPE_CHECKING:
 
     from workbench.bench.case import Case
 
-READY, RUNNING, CANCELLED, DONE, FAILED = "ready", "running", "cancelled", "done", "failed"
 
-
-class Session:
+class Session(Background):
     """One sweep into one file; the file is the state, so that a new session goes on with it.
 
     Attributes
     ----------
-    phase
-        "ready", "running", "cancelled", "done" or "failed".
-    message
-        What is going on, for people.
     done, of
         Cases in the file, and in all.
     """
@@ -43,11 +38,9 @@ class Session:
         changed: Callable[[], None] | None = None,
     ) -> None:
         self.cases, self.path, self.device, self.plan = tuple(cases), Path(path), device, plan
-        self.changed = changed or _nothing
+        super().__init__("nothing timed yet", changed)
         self._supervisor: Supervisor | None = None
-        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        self.phase, self.message = READY, "nothing timed yet"
         self.of = len(self.cases)
         self.done = self._finished()
         if self.done:
@@ -63,24 +56,15 @@ class Session:
         with self._lock:
             if self.phase == RUNNING:
                 return
-            if self._thread is not None:
-                self._thread.join()
             job = Job(str(self.path), self.cases, self.plan, ("a notebook",), self.device)
             self._supervisor = Supervisor(job)
-            self.phase, self.message = RUNNING, "starting"
-            self._thread = threading.Thread(target=self._run, daemon=True)
-            self._thread.start()
+            self._begin(self._run)
         self.changed()
 
     def cancel(self) -> None:
         """End the process that times at once; what is in the file stays."""
         if self._supervisor is not None:
             self._supervisor.cancel()
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Wait until the sweep has ended."""
-        if self._thread is not None:
-            self._thread.join(seconds)
 
     def forget(self) -> None:
         """Delete the file, to start again.
@@ -90,8 +74,7 @@ class Session:
         WorkbenchError
             The sweep is running.
         """
-        if self.phase == RUNNING:
-            raise WorkbenchError("cannot start again while timing; cancel first")
+        self._idle()
         self.path.unlink(missing_ok=True)
         self.done = 0
         self._say(READY, "nothing timed yet")
@@ -105,10 +88,6 @@ class Session:
         except WorkbenchError:
             return 0  # starting says what is wrong with it
         return sum(case.key in found for case in self.cases)
-
-    def _say(self, phase: str, message: str) -> None:
-        self.phase, self.message = phase, message
-        self.changed()
 
     def _run(self) -> None:
         assert self._supervisor is not None
@@ -140,7 +119,3 @@ def told(progress: Progress) -> str:
     left = "" if progress.left is None else f", {progress.left:.0f} s left"
     now = f": {progress.case.key}" if progress.case is not None else ""
     return f"{progress.done} of {progress.of} cases{failed}{left}{now}"
-
-
-def _nothing() -> None:
-    """Be told of a change that nobody watches."""

@@ -10,6 +10,7 @@ import ipywidgets as w
 import plotly.graph_objects as go
 import torch
 
+from workbench import background
 from workbench.statetracking import figures, session, study
 from workbench.statetracking.settings import MODELS
 from workbench.statetracking.tasks import TASKS
@@ -50,9 +51,9 @@ class TrainingPanel(w.VBox):  # type: ignore[misc]
         self.status = w.Label()
         self.figures = w.HBox()
         self._drawn = 0.0
-        self.train.on_click(self._pressed_train)
-        self.cancel.on_click(self._pressed_cancel)
-        self.again.on_click(self._pressed_again)
+        self.train.on_click(lambda _: self.session.start())
+        self.cancel.on_click(lambda _: self.session.cancel())
+        self.again.on_click(lambda _: self.session.forget())
         self.task.observe(self._chosen, "value")
         self._choose()
         buttons = w.HBox([self.task, self.train, self.cancel, self.again])
@@ -78,26 +79,14 @@ class TrainingPanel(w.VBox):  # type: ignore[misc]
         del change
         self._choose()
 
-    def _pressed_train(self, button: Any) -> None:
-        del button
-        self.session.start()
-
-    def _pressed_cancel(self, button: Any) -> None:
-        del button
-        self.session.cancel()
-
-    def _pressed_again(self, button: Any) -> None:
-        del button
-        self.session.forget()
-
     def _changed(self) -> None:
         """Show the session as it is; curves at most every `_REDRAW_SECONDS` while training."""
-        training = self.session.phase == session.TRAINING
-        resumes = self.session.phase in {session.CANCELLED, session.FAILED}
+        training = self.session.phase == background.RUNNING
+        resumes = self.session.phase in {background.CANCELLED, background.FAILED}
         self.train.description = "Resume" if resumes else "Train"
-        self.train.disabled = training or self.session.phase == session.DONE
+        self.train.disabled = training or self.session.phase == background.DONE
         self.cancel.disabled = not training
-        self.again.disabled = training or self.session.phase == session.READY
+        self.again.disabled = training or self.session.phase == background.READY
         self.task.disabled = training
         self.status.value = self.session.message
         done, of = self.session.steps

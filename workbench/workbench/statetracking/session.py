@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from workbench.background import CANCELLED, DONE, FAILED, READY, RUNNING, Background
 from workbench.errors import WorkbenchError
 from workbench.statetracking.training import Training, summary
 
@@ -14,11 +15,10 @@ if TYPE_CHECKING:
 
     from workbench.statetracking.settings import Settings
 
-READY, TRAINING, CANCELLED, DONE, FAILED = "ready", "training", "cancelled", "done", "failed"
 _TEST_WORDS = 512  # of 2,048 in recorded runs: a wait of seconds on a CPU
 
 
-class Session:
+class Session(Background):
     """A few runs, trained one after another in a thread.
 
     Attributes
@@ -27,10 +27,6 @@ class Session:
         Run's name to its curve so far (see `Training.curve`).
     accuracy
         Run's name to accuracy at letter 1, 2, ..., of finished runs.
-    phase
-        "ready", "training", "cancelled", "done" or "failed".
-    message
-        What is going on, for people.
     """
 
     def __init__(
@@ -41,14 +37,12 @@ class Session:
         changed: Callable[[], None] | None = None,
     ) -> None:
         self.runs, self.folder, self.device = list(runs), folder, device
-        self.changed = changed or _nothing
+        super().__init__("nothing trained yet", changed)
         self.curves: dict[str, list[dict[str, float]]] = {}
         self.accuracy: dict[str, list[float]] = {}
         self._cancel = threading.Event()
-        self._thread: threading.Thread | None = None
-        left = any(self._path(run).exists() for run in self.runs)
-        self.phase = CANCELLED if left else READY
-        self.message = "broken off earlier; Resume goes on" if left else "nothing trained yet"
+        if any(self._path(run).exists() for run in self.runs):
+            self.phase, self.message = CANCELLED, "broken off earlier; Resume goes on"
 
     @property
     def steps(self) -> tuple[int, int]:
@@ -58,23 +52,16 @@ class Session:
 
     def start(self) -> None:
         """Begin, or go on from the checkpoints; nothing happens while training."""
-        if self.phase == TRAINING:
+        if self.phase == RUNNING:
             return
-        if self._thread is not None:
-            self._thread.join()
+        self.wait()
         self._cancel.clear()
-        self._say(TRAINING, "starting")
-        self._thread = threading.Thread(target=self._train, daemon=True)
-        self._thread.start()
+        self._begin(self._train)
+        self.changed()
 
     def cancel(self) -> None:
         """Ask to stop at the next row of the curve; what is done is kept on disk."""
         self._cancel.set()
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Wait until the thread has ended."""
-        if self._thread is not None:
-            self._thread.join(seconds)
 
     def forget(self) -> None:
         """Delete the checkpoints, to start again.
@@ -84,8 +71,7 @@ class Session:
         WorkbenchError
             Training is going on.
         """
-        if self.phase == TRAINING:
-            raise WorkbenchError("cannot start again while training; cancel first")
+        self._idle()
         for run in self.runs:
             self._path(run).unlink(missing_ok=True)
         self.curves.clear()
@@ -94,10 +80,6 @@ class Session:
 
     def _path(self, run: Settings) -> Path:
         return self.folder / f"{run.name}.safetensors"
-
-    def _say(self, phase: str, message: str) -> None:
-        self.phase, self.message = phase, message
-        self.changed()
 
     def _train(self) -> None:
         try:
@@ -121,7 +103,7 @@ class Session:
 
         def watch(row: dict[str, float]) -> bool:
             self._say(
-                TRAINING,
+                RUNNING,
                 f"{settings.model}: step {row['step']:,.0f} of {settings.steps:,}, words of "
                 f"{row['length']:.0f} letters, {row['accuracy']:.1%} right",
             )
@@ -129,12 +111,8 @@ class Session:
 
         if self._cancel.is_set() or not run.advance(watch, self._path(settings)):
             return False
-        self._say(TRAINING, f"{settings.model}: reading words of {settings.longest} letters")
+        self._say(RUNNING, f"{settings.model}: reading words of {settings.longest} letters")
         self.accuracy[name] = run.accuracy(_TEST_WORDS)
         beyond = summary(self.accuracy[name], settings.length)["beyond"]
-        self._say(TRAINING, f"{settings.model}: {beyond:.1%} right beyond {settings.length}")
+        self._say(RUNNING, f"{settings.model}: {beyond:.1%} right beyond {settings.length}")
         return True
-
-
-def _nothing() -> None:
-    """Be told of a change that nobody watches."""
