@@ -224,8 +224,10 @@ def chooses_in_the_gallery(desk: Desk) -> None:
     expect(gallery).not_to_have_attribute("data-total", str(GALAXIES))
     wanted = desk.notebook.ask("sum(len(d) >= 4 for d in audit.detections.values())")
     assert gallery.get_attribute("data-total") == str(wanted)
+    drawn = gallery.get_attribute("data-ready")
     gallery.locator(".cg-order").select_option("uncertainty")
     expect(gallery).to_have_attribute("data-order", "uncertainty")
+    expect(gallery).not_to_have_attribute("data-ready", str(drawn))  # the page in that order
     expect(gallery.locator(".cg-count")).to_contain_text(f"of {wanted}")
     gallery.locator(".cg-canvas").click(position={"x": 88 * 2 + 40, "y": 40})
     third = str(desk.notebook.ask("audit.queue[2]"))
