@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,18 @@ def listening_addresses(port: int) -> set[str]:
         for address, hexadecimal in listening
         if int(hexadecimal, 16) == port
     }
+
+
+def test_two_started_at_once_get_ports_of_their_own(tmp_path: Path) -> None:
+    def port_of_one(_: int) -> int:
+        with start_lab(tmp_path) as lab:
+            both_are_up.wait(timeout=60)
+            assert status(lab.port, "/api/contents", lab.token) == 200
+            return lab.port
+
+    both_are_up = threading.Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        assert len(set(pool.map(port_of_one, range(2)))) == 2
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 FIRST_PORT = 8888
 START = "notebooks/00_start.ipynb"
+_PORT_RETRIES = 99
 _START_SECONDS = 90.0  # a cold start on two busy cores was measured at 20 s
 _STOP_SECONDS = 10.0
 
@@ -75,7 +76,7 @@ def start_lab(
 ) -> Iterator[Lab]:
     """Start JupyterLab on the folder `root`, wait until it answers, and stop it at the end.
 
-    `port` None takes the first free one from 8888; `browser_page` is a notebook below `root`
+    `port` None takes a free one, 8888 if it can; `browser_page` is a notebook below `root`
     to open in the user's browser; `settings` adds to or replaces plugin settings by plugin name.
 
     Raises
@@ -89,7 +90,8 @@ def start_lab(
         raise MissingExtraError("workbench lab", "lab", "JupyterLab")
     if not root.is_dir():
         raise WorkbenchError(f"no folder {root}: JupyterLab needs an existing root folder")
-    port = _free_port() if port is None else _checked_port(port)
+    if port is not None:
+        _check_port(port)
     token = secrets.token_hex(24)
     with tempfile.TemporaryDirectory(prefix="workbench-lab-", ignore_cleanup_errors=True) as name:
         home = Path(name)
@@ -103,10 +105,8 @@ def start_lab(
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        lab = Lab(port, token, process, log)
         try:
-            _wait_until_ready(lab)
-            yield lab
+            yield _wait_until_ready(process, token, home, log)
         finally:
             _stop(process)
 
@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
         _say(f"JupyterLab is ready: {lab.page(START)}")
         _say("Only this machine can reach it. Ctrl+C stops it.")
         code = lab.process.wait()
-        raise WorkbenchError(f"JupyterLab ended by itself with code {code}: {_last_words(lab)}")
+        raise WorkbenchError(f"JupyterLab ended by itself with code {code}: {_last_words(lab.log)}")
     _say("JupyterLab stopped.")
     return 0
 
@@ -157,11 +157,11 @@ def notebook_root() -> Path:
     raise WorkbenchError(f"no {START} in {looked}; run `workbench lab` in a checkout of flashclump")
 
 
-def _command(root: Path, port: int, browser_page: str | None) -> list[str]:
+def _command(root: Path, port: int | None, browser_page: str | None) -> list[str]:
     options = [
         f"--ServerApp.ip={HOST}",
-        f"--ServerApp.port={port}",
-        "--ServerApp.port_retries=0",
+        f"--ServerApp.port={FIRST_PORT if port is None else port}",
+        f"--ServerApp.port_retries={_PORT_RETRIES if port is None else 0}",
         f"--ServerApp.root_dir={root}",
         "--ServerApp.allow_unauthenticated_access=False",
         "--LabApp.expose_app_in_browser=True",
@@ -195,19 +195,36 @@ def _environment(
     }
 
 
-def _wait_until_ready(lab: Lab) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], token: str, home: Path, log: Path) -> Lab:
+    give_up = time.monotonic() + _START_SECONDS
+    while time.monotonic() < give_up:
+        port = _port_of(process, home)
+        if port is not None:
+            lab = Lab(port, token, process, log)
+            if _answers(lab):
+                return lab
+        if process.poll() is not None:
+            raise WorkbenchError(f"JupyterLab did not start: {_last_words(log)}")
+        time.sleep(0.1)
+    raise WorkbenchError(f"JupyterLab was silent for {_START_SECONDS:.0f} s: {_last_words(log)}")
+
+
+def _port_of(process: subprocess.Popen[bytes], home: Path) -> int | None:
+    """Return the port that the server took, None while it has not written it down."""
+    with contextlib.suppress(OSError, ValueError):
+        text = (home / "runtime" / f"jpserver-{process.pid}.json").read_text(encoding="utf-8")
+        return int(json.loads(text)["port"])
+    return None
+
+
+def _answers(lab: Lab) -> bool:
     request = urllib.request.Request(  # noqa: S310 - the address is ours, and http
         f"{lab.url}/api/status", headers={"Authorization": f"token {lab.token}"}
     )
-    give_up = time.monotonic() + _START_SECONDS
-    while time.monotonic() < give_up:
-        with contextlib.suppress(OSError, urllib.error.URLError):
-            urllib.request.urlopen(request, timeout=2).close()  # noqa: S310
-            return
-        if lab.process.poll() is not None:
-            raise WorkbenchError(f"JupyterLab did not start: {_last_words(lab)}")
-        time.sleep(0.1)
-    raise WorkbenchError(f"JupyterLab was silent for {_START_SECONDS:.0f} s: {_last_words(lab)}")
+    with contextlib.suppress(OSError, urllib.error.URLError):
+        urllib.request.urlopen(request, timeout=2).close()  # noqa: S310
+        return True
+    return False
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -220,21 +237,11 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def _free_port() -> int:
-    for port in range(FIRST_PORT, FIRST_PORT + 100):
-        if _is_free(port):
-            return port
-    raise WorkbenchError(
-        f"ports {FIRST_PORT} to {FIRST_PORT + 99} are all taken; name another with --port"
-    )
-
-
-def _checked_port(port: int) -> int:
+def _check_port(port: int) -> None:
     if not 1 <= port <= 65535:
         raise WorkbenchError(f"--port {port}: expected 1 to 65535")
     if not _is_free(port):
         raise WorkbenchError(f"port {port} is taken; leave --port out to get a free one")
-    return port
 
 
 def _is_free(port: int) -> bool:
@@ -247,8 +254,8 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _last_words(lab: Lab) -> str:
-    lines = lab.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+def _last_words(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1] if lines else "no output"
 
 
