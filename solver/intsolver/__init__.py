@@ -23,6 +23,7 @@ from intsolver.errors import (
 from intsolver.explain import Explanation
 from intsolver.problem import Optimum, Problem
 from intsolver.relaxing import Relaxation
+from intsolver.rule import least
 from intsolver.solutions import Solutions
 from intsolver.terms import (
     Condition,
@@ -52,6 +53,7 @@ __all__ = [
     "Variable",
     "all_different",
     "divides",
+    "least",
     "maximum",
     "minimum",
 ]

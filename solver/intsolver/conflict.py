@@ -42,7 +42,7 @@ class Parts:
         freed = {name: tuple(domain) for name, domain in (extra or {}).items()}
         self.domains: dict[str, tuple[int, ...]] = {**freed, **dict(system.variables)}
         self.parameters = tuple(name for name in system.parameters if name not in freed)
-        self.names = tuple(names_of(node) for node in system.constraints)
+        self.names = system.names
         self.conflict: Conflict | None = None  # the last one that was hard to find
         self.undecided: dict[frozenset[int], int] = {}  # looked at so many states, and told nothing
         self._solvers: dict[tuple[tuple[Constraint, ...], frozenset[str]], Solver] = {}
@@ -52,7 +52,8 @@ class Parts:
         key = constraints, names.intersection(self.domains)
         if key not in self._solvers:
             variables = tuple([(k, v) for k, v in self.domains.items() if k in names])
-            self._solvers[key] = Solver(System(variables, self.parameters, constraints))
+            each = tuple(map(names_of, constraints))
+            self._solvers[key] = Solver(System(variables, self.parameters, constraints, each))
         return self._solvers[key]
 
 

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NamedConstraint:
-    """A constraint of a problem: its name, its text as given, and its node."""
+    """A constraint of a problem: its name, its text as given, its node and the names in that."""
 
     name: str
     text: str
     node: Constraint
+    names: frozenset[str]
 
 
 class Model:
@@ -136,16 +137,16 @@ class Model:
         for constraint in constraints:
             if isinstance(constraint, str):
                 parsed, text = read(constraint), constraint.strip()
-                node = as_constraint(parsed.node)
+                node, names = as_constraint(parsed.node), frozenset(parsed.names)
                 self._check(node, parsed.names, text)
             else:
                 node = as_condition(constraint).node
-                text = to_text(node)
-                self._check(node, names_of(node), None)
-            added.append((text, node))
-        for text, node in added:
+                text, names = to_text(node), names_of(node)
+                self._check(node, names, None)
+            added.append((text, node, names))
+        for text, node, names in added:
             called = name or self._free_name(text)
-            self._constraints[called] = NamedConstraint(called, text, node)
+            self._constraints[called] = NamedConstraint(called, text, node, names)
         self._changed()
 
     def parse(self, text: str) -> Term | Condition:
@@ -168,7 +169,13 @@ class Model:
     def _system(self) -> System:
         variables = tuple([(v.name, v.domain) for v in self._variables.values()])
         constraints = tuple([self.inlined(named.node) for named in self._constraints.values()])
-        return System(variables, tuple(self._parameters), constraints)
+        names = tuple(
+            [
+                named.names if node is named.node else names_of(node)
+                for named, node in zip(self._constraints.values(), constraints, strict=True)
+            ]
+        )
+        return System(variables, tuple(self._parameters), constraints, names)
 
     def _expression(self, expression: str | Term | int) -> tuple[Expr, str]:
         """Return a checked node, definitions not put in, and its text."""

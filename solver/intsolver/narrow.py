@@ -21,31 +21,42 @@ if TYPE_CHECKING:
     from intsolver.expr import Constraint, Node
 
 Domains = dict[str, "NDArray[Any]"]
+Ends = dict[str, tuple[int, int]]
 INT64 = 1 << 63
 
 
-def narrow(constraints: Iterable[Constraint], domains: Domains) -> None:
-    """Leave out of `domains` (columns by variable) what one of the constraints alone forbids."""
+def narrow(constraints: Iterable[Constraint], domains: Domains, ends: Ends) -> None:
+    """Leave out of `domains` (columns by variable) what one of the constraints alone forbids.
+
+    `ends` are the least and greatest value of each, and are kept up to date.
+    """
     for node in constraints:
         match node:
             case e.Compare("==", e.Modulo(e.Constant(number), divisor), e.Constant(0)):
-                _dividing(divisor, number, domains)
+                _dividing(divisor, number, domains, ends)
             case e.Divides(divisor, e.Constant(number)):
-                _dividing(divisor, number, domains)
+                _dividing(divisor, number, domains, ends)
             case e.Compare("==", small, e.Constant(number)):
                 if number:
-                    _dividing(small, number, domains)
-                _at_most(small, number, domains)
-                _at_most(small, -number, domains, sign=-1)
+                    _dividing(small, number, domains, ends)
+                _at_most(small, number, domains, ends)
+                _at_most(small, -number, domains, ends, sign=-1)
             case e.Compare("<=" | "<" as sign, small, e.Constant(number)):
-                _at_most(small, number - (sign == "<"), domains)
+                _at_most(small, number - (sign == "<"), domains, ends)
             case e.Compare(">=" | ">" as sign, large, e.Constant(number)):
-                _at_most(large, -number - (sign == ">"), domains, sign=-1)
+                _at_most(large, -number - (sign == ">"), domains, ends, sign=-1)
             case e.Compare(">=" | ">" as sign, e.Constant(number), small):
-                _at_most(small, number - (sign == ">"), domains)
+                _at_most(small, number - (sign == ">"), domains, ends)
 
 
-def _dividing(node: Node, number: int, domains: Domains) -> None:
+def keep(name: str, kept: NDArray[Any], domains: Domains, ends: Ends) -> None:
+    """Leave a variable these of its values."""
+    domains[name] = kept
+    if kept.size:
+        ends[name] = int(kept.min()), int(kept.max())
+
+
+def _dividing(node: Node, number: int, domains: Domains, ends: Ends) -> None:
     """Keep the values of the factors of a product that divide a number."""
     product = _factors(node, domains)
     if product is None or product[0] == 0:
@@ -54,17 +65,17 @@ def _dividing(node: Node, number: int, domains: Domains) -> None:
     for name in names:
         values = domains[name]
         if number % constant:
-            domains[name] = values[:0]
+            keep(name, values[:0], domains, ends)
         elif abs(number) < INT64 and values.dtype != object:
             kept = values != 0  # what divides a number is not 0
             rest = np.ones_like(values)
             np.remainder(number // constant, values, out=rest, where=kept)
             kept &= rest == 0
             if not kept.all():
-                domains[name] = values[kept]
+                keep(name, values[kept], domains, ends)
 
 
-def _at_most(node: Node, number: int, domains: Domains, *, sign: int = 1) -> None:
+def _at_most(node: Node, number: int, domains: Domains, ends: Ends, *, sign: int = 1) -> None:
     """Keep the values with which a sum, or its negative, can stay at or below a number.
 
     Its terms are products of positive variables, or multiples of one variable.
@@ -75,24 +86,22 @@ def _at_most(node: Node, number: int, domains: Domains, *, sign: int = 1) -> Non
         if term is None or any(domains[name].dtype == object for name in term[1]):
             return
         terms.append((times * term[0], term[1]))
-    ends = {}
-    for name in {name for _, names in terms for name in names}:
-        if not domains[name].size:
-            return
-        ends[name] = int(domains[name].min()), int(domains[name].max())
+    if not all(domains[name].size for _, names in terms for name in names):
+        return
     lows = [_low(factor, [ends[name] for name in names]) for factor, names in terms]
     known = [low for low in lows if low is not None]
     if len(known) < len(lows):
         return
-    room = number - sum(known)
+    room, before = number - sum(known), dict(ends)
     for (factor, names), low in zip(terms, known, strict=True):
         for name in names if factor else ():
-            times = factor if len(names) == 1 else low // ends[name][0]
+            lowest, highest = before[name]
+            times = factor if len(names) == 1 else low // lowest
             values = domains[name]
-            if times > 0 and (most := (room + low) // times) < ends[name][1]:
-                domains[name] = values[values <= most]
-            elif times < 0 and (least := -((room + low) // -times)) > ends[name][0]:
-                domains[name] = values[values >= least]
+            if times > 0 and (most := (room + low) // times) < highest:
+                keep(name, values[values <= most], domains, ends)
+            elif times < 0 and (least := -((room + low) // -times)) > lowest:
+                keep(name, values[values >= least], domains, ends)
 
 
 def _low(factor: int, ends: Sequence[tuple[int, int]]) -> int | None:

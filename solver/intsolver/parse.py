@@ -24,6 +24,7 @@ from intsolver.combine import applied, as_constraint, as_expr, conjoin, disjoin,
 from intsolver.errors import ExpressionError
 from intsolver.expr import Constraint, Expr
 from intsolver.extent import MAX_DEGREE, MAX_DEPTH, extent_of
+from intsolver.quick import read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,7 +114,8 @@ def column_of(text: str, name: str) -> int | None:
 @lru_cache(maxsize=16_384)
 def _read(text: str) -> Parsed:
     line = _one_line(text)
-    return read_tree(python_tree(line), line)
+    plain = read_plain(line)
+    return read_tree(python_tree(line), line) if plain is None else Parsed(*plain)
 
 
 def read_tree(tree: ast.expr, text: str) -> Parsed:

@@ -10,17 +10,17 @@ from intsolver import component
 from intsolver.build import build
 from intsolver.chain import INT64, Chain, as_array
 from intsolver.component import Component, assignments
-from intsolver.evaluate import substitute
-from intsolver.expr import Constant, Expr
+from intsolver.evaluate import names_of, substitute
+from intsolver.expr import All, Constant, Expr
 from intsolver.lower import PARAMETER, Low, Pool, conjuncts, tighten
 from intsolver.membership import Membership
-from intsolver.narrow import narrow
+from intsolver.narrow import keep, narrow
 from intsolver.parts import Diagram, Grid, Table
 from intsolver.solutions import Solutions
 from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -103,6 +103,17 @@ class Solver:
         )
 
 
+def _parts(system: System) -> list[tuple[Constraint, frozenset[str]]]:
+    """Return what conjunctions are of, and the names in each."""
+    parts = []
+    for node, names in zip(system.constraints, system.names, strict=True):
+        if isinstance(node, All):
+            parts += [(part, names_of(part)) for part in conjuncts(node)]
+        else:
+            parts.append((node, names))
+    return parts
+
+
 class Plan:
     """A system analysed: its chains, its free variables, and checks of parameters alone."""
 
@@ -111,7 +122,7 @@ class Plan:
         self.names = tuple([name for name, _ in system.variables])
         self.domains = {name: as_array(domain) for name, domain in system.variables}
         self.narrow = dict(self.domains)  # the values that are left
-        self._box = {name: (min(d), max(d)) for name, d in system.variables if d}
+        self._box = {name: (min(d), max(d)) for name, d in system.variables if d}  # of those
         self._reach = dict.fromkeys(system.parameters, (-reach, reach))
         self.empty = False
         self.globals: list[Low] = []
@@ -119,16 +130,13 @@ class Plan:
         self.components: list[Component] = []
         self.free: tuple[str, ...] = ()
         self._objectives: dict[Expr, tuple[Low, Chain | None, frozenset[int]]] = {}
-        parts = [part for constraint in system.constraints for part in conjuncts(constraint)]
-        large = assignments(self.names, self.narrow) > component.SMALL
-        if large:
-            narrow(parts, self.narrow)
-        self._lower(parts)
-        before = assignments(self.names, self.narrow)
-        self._filter()
-        if large and 2 * assignments(self.names, self.narrow) < before:
+        parts = _parts(system)
+        if assignments(self.names, self.narrow) > component.SMALL:
+            narrow([node for node, _ in parts], self.narrow, self._box)
+        self.empty = not all(domain.size for domain in self.narrow.values())
+        parts = self._filter(parts)
+        if not self.empty:
             self._lower(parts)
-        self.empty = self.empty or not all(domain.size for domain in self.narrow.values())
         if self.empty:
             return
         groups = component.components(self.names, self.constraints)
@@ -136,18 +144,16 @@ class Plan:
         bound = {name for each in self.components for name in each.order}
         self.free = tuple([name for name in self.names if name not in bound])
 
-    def _lower(self, parts: Iterable[Constraint]) -> None:
+    def _pool(self) -> Pool:
+        """Return a pool over the values that are left."""
+        fixed = {name: self._box[name][0] for name, d in self.narrow.items() if d.size == 1}
+        return Pool(dict(self._box), fixed, self._reach)
+
+    def _lower(self, parts: Iterable[tuple[Constraint, frozenset[str]]]) -> None:
         """Lower the constraints over the values that are left."""
-        box = dict(self._box)
-        for name, domain in self.narrow.items():
-            if domain.size and domain is not self.domains[name]:
-                box[name] = int(domain.min()), int(domain.max())
-        self.fixed = {name: box[name][0] for name, d in self.narrow.items() if d.size == 1}
-        self.pool = Pool(box, self.fixed, self._reach)
-        self.constraints.clear()
-        self.globals.clear()
-        self.empty = False
-        for part in parts:
+        self.pool = self._pool()
+        self.fixed = self.pool.fixed
+        for part, _ in parts:
             node = tighten(self.pool, self.pool.lower(part))
             if node.constant:
                 self.empty = self.empty or not node.value
@@ -156,17 +162,28 @@ class Plan:
             else:
                 self.globals.append(node)
 
-    def _filter(self) -> None:
-        """Leave out values by constraints of one variable, which are then done with."""
-        rest = []
-        for node in self.constraints:
-            if len(node.names) == 1 and not node.parameters and node.peak < INT64:
-                (name,) = node.names
-                check = Compiler(self.pool, {id(self.pool.name(name)): 0})(node)
-                self.narrow[name] = self._kept(name, check)
-            else:
-                rest.append(node)
-        self.constraints[:] = rest
+    def _filter(
+        self, parts: Sequence[tuple[Constraint, frozenset[str]]]
+    ) -> list[tuple[Constraint, frozenset[str]]]:
+        """Leave out values by constraints with one open variable; return the other constraints."""
+        fewer = True
+        while fewer and not self.empty:
+            open_ = frozenset([name for name, domain in self.narrow.items() if domain.size > 1])
+            pool, rest, fewer = self._pool(), [], False
+            for part, names in parts:
+                mine = names & open_
+                if len(mine) == 1 and names.isdisjoint(self._reach):
+                    node = tighten(pool, pool.lower(part))
+                    if node.peak < INT64 and not node.constant:
+                        (name,) = mine
+                        check = Compiler(pool, {id(pool.name(name)): 0})(node)
+                        keep(name, self._kept(name, check), self.narrow, self._box)
+                        fewer = fewer or self.narrow[name].size == 1
+                        continue
+                rest.append((part, names))
+            parts = rest
+            self.empty = not all(domain.size for domain in self.narrow.values())
+        return list(parts)
 
     def _kept(self, name: str, check: Function) -> NDArray[Any]:
         """Return the values of a variable that pass a check."""
