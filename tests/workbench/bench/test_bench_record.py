@@ -13,6 +13,8 @@ from workbench.bench.case import Case
 from workbench.cli import main
 from workbench.errors import WorkbenchError
 
+from workbench import provenance
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -62,7 +64,7 @@ def test_a_file_that_is_no_results_says_which_line(tmp_path: Path) -> None:
 
 
 def test_paths_of_the_machine_are_cut() -> None:
-    assert record.plain("python /home/me/x/bench.py --out /data/r.jsonl a/b.json") == (
+    assert provenance.plain("python /home/me/x/bench.py --out /data/r.jsonl a/b.json") == (
         "python bench.py --out r.jsonl a/b.json"
     )
 

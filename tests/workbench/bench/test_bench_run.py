@@ -20,6 +20,8 @@ from workbench.bench.supervisor import Supervisor
 from workbench.bench.worker import Job
 from workbench.errors import WorkbenchError
 
+from workbench import provenance
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -216,6 +218,26 @@ def test_a_file_measured_elsewhere_or_by_another_is_refused(tmp_path: Path) -> N
         list(Supervisor(job(path, QUICK)).follow())
     assert path.read_text() == "a file of mine\nwith two lines\n"
     path.write_bytes(content)
+
+
+def test_a_commit_on_the_way_changes_nothing_but_other_code_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r.jsonl"
+    for commit, cases in (("first", [AT]), ("second", QUICK[:2])):
+        monkeypatch.setenv("COMMIT", commit)
+        last = list(Supervisor(job(path, cases)).follow())[-1]
+        assert (last.phase, last.done) == (phases.DONE, len(cases))
+    rows = record.read(path)
+    parts = [row for row in rows if row["kind"] == "about"]
+    assert [row["commit"] for row in parts] == ["first", "second"]
+    timed = [*provenance.KERNELS, "workbench.bench"]
+    digests = {provenance.code(timed[:k]) for k in range(1, len(timed) + 1)}
+    assert len(digests) == len(timed)  # each package counts
+    assert {row["code"] for row in parts} == {provenance.code(timed)}
+    path.write_text(json.dumps(parts[0] | {"code": "0123456789ab"}) + "\n")
+    with pytest.raises(WorkbenchError, match="measured with code 0123456789ab, here it is"):
+        list(Supervisor(job(path, [AT])).follow())
 
 
 def test_two_at_a_time_are_refused(tmp_path: Path) -> None:

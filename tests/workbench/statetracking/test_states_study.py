@@ -14,6 +14,8 @@ from workbench.statetracking import figures, record, study
 from workbench.statetracking.settings import MODELS
 from workbench.statetracking.tasks import TASKS
 
+from workbench import provenance
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -117,7 +119,7 @@ def test_recorded_results_come_along_and_say_what_is_claimed() -> None:
             assert row["at 4 times"] > 0.99
     for task in TASKS:
         figure = figures.length_figure(found, task)
-        assert record.source(found["about"]) in figure.layout.title.text
+        assert provenance.source(found["about"]) in figure.layout.title.text
         assert {line.name for line in figure.data} == set(figures.NAMES.values())
         assert {line.line.dash for line in figure.data} == {"dash"}
         assert all(len(line.y) == len(line.x) > 0 for line in figure.data)

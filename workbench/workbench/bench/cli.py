@@ -165,13 +165,14 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _run_compare(args: argparse.Namespace) -> int:
+    from workbench import provenance  # noqa: PLC0415
     from workbench.bench import compare, record  # noqa: PLC0415
 
     before, after = record.read(args.a), record.read(args.b)
     one, two = record.first_about(before, args.a), record.first_about(after, args.b)
     found = compare.compare(record.results(before), record.results(after))
-    _say(f"A {record.source(one)}, commit {one['commit'][:12]}")
-    _say(f"B {record.source(two)}, commit {two['commit'][:12]}")
+    _say(f"A {provenance.source(one)}, commit {one['commit'][:12]}")
+    _say(f"B {provenance.source(two)}, commit {two['commit'][:12]}")
     if one["device"] != two["device"]:
         _say("the devices differ: ratios say more of them than of the code")
     _say(compare.table(found))
@@ -179,6 +180,7 @@ def _run_compare(args: argparse.Namespace) -> int:
 
 
 def _run_show(args: argparse.Namespace) -> int:
+    from workbench import provenance  # noqa: PLC0415
     from workbench.bench import record, tables  # noqa: PLC0415
 
     path = args.file or record.recorded()
@@ -188,9 +190,9 @@ def _run_show(args: argparse.Namespace) -> int:
     if args.csv:
         _say(tables.csv_text(found).rstrip("\n"))
     elif args.latex:
-        _say(tables.latex(found, record.source(where)).rstrip("\n"))
+        _say(tables.latex(found, provenance.source(where)).rstrip("\n"))
     else:
-        _say(f"{record.source(where)}\n{tables.text(found)}")
+        _say(f"{provenance.source(where)}\n{tables.text(found)}")
     return 0
 
 

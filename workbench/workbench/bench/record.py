@@ -11,92 +11,37 @@ line is left out by readers and cut off before the next is written.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import platform
-import re
-import subprocess
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from workbench import datafiles
+from workbench import datafiles, provenance
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+    import torch
 
 Row = dict[str, Any]
 PREFIX = "rnn_bench"
-# Timings of one file are comparable: these do not change between its parts.
-SAME = ("device", "driver", "torch", "triton", "cuda", "cudnn", "commit")
+# Timings of one file are comparable: these do not change between its parts. A commit may: most
+# change nothing that is timed.
+SAME = ("device", "driver", "torch", "triton", "cuda", "cudnn", "code")
 _BEGINNING = b'{"kind": "about"'
-_PATH = re.compile(r"(?:[A-Za-z]:)?(?:/[\w.+@-]+)+/([\w.+@-]+)")
 
 
 def about(device: torch.device, command: Sequence[str], plan: str, cases: int) -> Row:
-    """Return hardware, versions, date, command and commit of a part."""
-    found: Row = {"kind": "about", "accelerator": device.type}
-    if device.type == "cuda":
-        shown = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        properties = torch.cuda.get_device_properties(device)
-        found |= {"device": properties.name, "sms": properties.multi_processor_count}
-        found |= {"driver": _first_line(shown), "cuda": torch.version.cuda}
-        found |= {"cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
-        found |= {"clock": "device events"}
-    else:
-        model = f"a CPU ({platform.machine()}, {os.cpu_count()} cores)"
-        found |= {"device": model, "threads": torch.get_num_threads(), "clock": "wall clock"}
-    return found | {
-        "torch": torch.__version__,
-        "triton": _version("triton"),
-        "flashclump": _installed("flashclump"),
-        "python": platform.python_version(),
-        "date": now(),
-        "command": " ".join(plain(word) for word in command),
-        "commit": os.environ.get("COMMIT") or _first_line(["git", "rev-parse", "HEAD"]),
+    """Return the line that a part begins with: what is measured on, and what is asked for."""
+    clock = "device events" if device.type == "cuda" else "wall clock"
+    return {
+        "kind": "about",
+        **provenance.about(device, command, (*provenance.KERNELS, "workbench.bench")),
+        "clock": clock,
         "plan": plan,
         "cases": cases,
     }
-
-
-def now() -> str:
-    """Return the time, UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def plain(text: str) -> str:
-    """Return a text with paths cut to their last part: they are the machine's business."""
-    return _PATH.sub(r"\1", text)
-
-
-def _version(name: str) -> str | None:
-    """Return the version of a module, None where there is none."""
-    try:
-        module = importlib.import_module(name)
-    except ImportError:
-        return None
-    return getattr(module, "__version__", None) or _installed(name)
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _first_line(command: list[str]) -> str:
-    here = Path(__file__).parent
-    try:
-        done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return (done.stdout.splitlines() or ["unknown"])[0]
 
 
 def append(path: Path, row: Row) -> None:
@@ -190,11 +135,6 @@ def check_same(path: Path, before: Row, here: Row) -> None:
                 f"{path} was measured with {name} {before.get(name)}, here it is {here.get(name)}: "
                 "give another --out"
             )
-
-
-def source(where: Row) -> str:
-    """Return where and when results come from, for titles."""
-    return f"recorded on {where['device']}, {where['date'][:10]}"
 
 
 def recorded() -> Path:

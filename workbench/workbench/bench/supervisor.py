@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench import provenance
 from workbench.bench import record
 from workbench.bench.case import Case
 from workbench.bench.worker import AGAIN, REFUSED, Job
@@ -173,7 +174,7 @@ class Supervisor:
         if code == AGAIN:
             return
         why = f"took longer than {self.patience:.0f} s" if silent else _ended(code)
-        last = record.plain((said.strip().splitlines() or [""])[-1])[:300]
+        last = provenance.plain((said.strip().splitlines() or [""])[-1])[:300]
         if case is None or code == REFUSED:
             raise WorkbenchError(f"the process that times {why}: {last or 'it said nothing'}")
         row = {"kind": "result", "key": case.key, **case.as_dict()}

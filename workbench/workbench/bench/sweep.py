@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench import datafiles
+from workbench import datafiles, provenance
 from workbench.bench import record, tables
 from workbench.errors import WorkbenchError
 
@@ -48,7 +48,7 @@ class Sweep:
         path = Path(path)
         rows = record.read(path)
         where = record.first_about(rows, path)
-        how = f"measured here, on {where['device']}" if here else record.source(where)
+        how = f"measured here, on {where['device']}" if here else provenance.source(where)
         return cls(list(record.results(rows).values()), how, here)
 
     @classmethod

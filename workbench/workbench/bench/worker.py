@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from workbench import provenance
 from workbench.bench import record
 from workbench.bench.case import BOTH, KERNELS, Case
 from workbench.bench.contestants import Stage, judged
@@ -87,7 +88,7 @@ def run(job: Job, tell: Callable[[Row], None]) -> int:
         stage = Stage(device)
         for case in left:
             if job.budget is not None and time.monotonic() - began > job.budget:
-                record.append(path, {"kind": "end", "why": "budget", "date": record.now()})
+                record.append(path, {"kind": "end", "why": "budget", "date": provenance.now()})
                 tell({"event": "end", "why": "budget"})
                 return 0
             tell({"event": "begin", "case": case.as_dict()})
@@ -96,7 +97,7 @@ def run(job: Job, tell: Callable[[Row], None]) -> int:
             tell({"event": "row", "row": row})
             if "failure" in row and not _usable(device):
                 return AGAIN
-        record.append(path, {"kind": "end", "why": "done", "date": record.now()})
+        record.append(path, {"kind": "end", "why": "done", "date": provenance.now()})
         tell({"event": "end", "why": "done"})
     return 0
 
@@ -152,7 +153,7 @@ def timed(stage: Stage, case: Case, repeats: int) -> Row:
         synchronize(stage.device)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this case's result
         message = " ".join(str(error).split())[:_MESSAGE]
-        row["failure"] = record.plain(f"{type(error).__name__}: {message}")
+        row["failure"] = provenance.plain(f"{type(error).__name__}: {message}")
         stage.clear_quietly()
     return row | {"seconds": round(time.monotonic() - began, 3)}
 

@@ -60,13 +60,15 @@ def _add_train(commands: Any) -> None:
 
 def _run_train(args: argparse.Namespace) -> int:
     # `workbench --help` must not wait for torch.
+    from workbench import provenance  # noqa: PLC0415
     from workbench.statetracking import record, study  # noqa: PLC0415
 
     if args.jobs < 1:
         raise WorkbenchError(f"--jobs {args.jobs}: expected at least 1")
     runs, device = _planned(args)
     folder = args.folder or args.out.with_suffix("")
-    where, began = record.about(device, record.command_line()), time.monotonic()
+    command = ("workbench", *sys.argv[1:])
+    where, began = provenance.about(device, command), time.monotonic()
     done: list[dict[str, Any]] = []
     failed = 0
     _say(f"{len(runs)} runs on {where['device']}, {args.jobs} at a time; checkpoints in {folder}")
@@ -106,10 +108,11 @@ def _planned(args: argparse.Namespace) -> tuple[list[Any], str]:
 
 
 def _run_show(args: argparse.Namespace) -> int:
+    from workbench import provenance  # noqa: PLC0415
     from workbench.statetracking import record  # noqa: PLC0415
 
     results = record.recorded() if args.file is None else record.read(args.file)
-    _say(f"{record.source(results['about'])}\n{record.table(results['runs'])}")
+    _say(f"{provenance.source(results['about'])}\n{record.table(results['runs'])}")
     return 0
 
 

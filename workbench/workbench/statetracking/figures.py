@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
+from workbench import provenance
 from workbench.errors import WorkbenchError
 from workbench.statetracking import record
 from workbench.statetracking.settings import Settings
@@ -79,7 +80,7 @@ def length_figure(results: dict[str, Any], task: str) -> go.Figure:
         line.update(x=list(range(1, len(run["accuracy"]) + 1)), y=run["accuracy"])
         line.line.dash = "dash"
     figure.update_layout(
-        title={"text": f"{TASKS[task].title}<br><sup>{record.source(results['about'])}</sup>"}
+        title={"text": f"{TASKS[task].title}<br><sup>{provenance.source(results['about'])}</sup>"}
     )
     return figure
 

@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
-import sys
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from workbench import datafiles
 from workbench.audit.atomic import whole_file
@@ -19,39 +11,10 @@ from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 PREFIX = "state_tracking"
 Run = dict[str, Any]
-
-
-def about(device: str, command: Sequence[str]) -> dict[str, Any]:
-    """Return hardware, versions, date, command and commit."""
-    cores = os.cpu_count()
-    found: dict[str, Any] = {"device": f"a CPU ({platform.machine()}, {cores} cores)"}
-    if torch.device(device).type == "cuda":
-        shown = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        found |= {"device": torch.cuda.get_device_name(device), "driver": _first_line(shown)}
-        found |= {"cuda": torch.version.cuda}
-    # Absolute paths are the machine's business, not the result's.
-    words = [Path(word).name if Path(word).is_absolute() else word for word in command]
-    return {
-        **found,
-        "accelerator": torch.device(device).type,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["workbench", *words]),
-        "commit": os.environ.get("COMMIT") or _first_line(["git", "rev-parse", "HEAD"]),
-    }
-
-
-def _first_line(command: list[str]) -> str:
-    here = Path(__file__).parent
-    try:
-        done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.splitlines()[0]
 
 
 def write(path: Path, where: dict[str, Any], runs: Sequence[Run]) -> None:
@@ -98,11 +61,6 @@ def recorded() -> dict[str, Any]:
     return max(found, key=lambda one: (one["about"]["accelerator"] == "cuda", one["about"]["date"]))
 
 
-def source(where: dict[str, Any]) -> str:
-    """Return where and when results come from, for a figure's title."""
-    return f"recorded on {where['device']}, {where['date'][:10]}"
-
-
 def tried(runs: Sequence[Run], task: str, model: str) -> int:
     """Return how many runs of a model on a task there are, of which `shown` takes the best."""
     of = [(run["settings"]["task"], run["settings"]["model"]) for run in runs]
@@ -132,8 +90,3 @@ def table(runs: Sequence[Run]) -> str:
             f"{found['within']:8.4f}{found['beyond']:8.4f}{found['last']:8.4f}{run['seconds']:7.1f}"
         )
     return "\n".join(lines)
-
-
-def command_line() -> list[str]:
-    """Return the arguments that this process was started with."""
-    return sys.argv[1:]
