@@ -124,10 +124,8 @@ def picoseconds(
 ) -> Integer:
     """Return the cost of a step, named `picoseconds` in the ledger, all turns together."""
     price = prices(strategy, gpu, backward=backward)
-    total: Integer = 0
-    for item, amount in amounts(b, z, k, strategy, backward=backward).items():
-        total += price[item] * amount
-    return b.let("picoseconds", k["turns"] * total)
+    items = amounts(b, z, k, strategy, backward=backward).items()
+    return b.let("picoseconds", k["turns"] * sum([price[item] * amount for item, amount in items]))
 
 
 def _cluster_forward(b: Ledger, z: Sizes, k: Mapping[str, Integer]) -> dict[str, Integer]:

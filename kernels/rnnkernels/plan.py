@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, reduce
 from itertools import zip_longest
+from operator import and_
 from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
+import intsolver
 import numpy as np
 import torch
 
@@ -40,9 +42,8 @@ from rnnkernels.space import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    import intsolver
     from numpy.typing import NDArray
 
     from rnnkernels.definition import Cell
@@ -79,7 +80,7 @@ class Call:
         sizes = (problem.batch, problem.heads, problem.head_dim)
         return cls(problem.cell, *sizes, problem.dtype, gpu, backward, dstates or not backward)
 
-    @property
+    @cached_property
     def sizes(self) -> Sizes:
         """What formulas need of cell and type."""
         return Sizes.of(self.cell, self.dtype)
@@ -171,30 +172,45 @@ def planned(call: Call) -> Choice | None:
     return None if best is None else _choice(call, best[1], best[0])
 
 
-def ranked(
-    call: Call, strategy: str, top: int | None = None, *, first: bool = True
-) -> list[tuple[int, Configuration]]:
-    """Return (picoseconds, configuration) of what fits, cheapest first, ties in the solver's order.
+def ranked(call: Call, strategy: str, top: int | None = None) -> list[tuple[int, Configuration]]:
+    """Return (picoseconds, configuration) of what is worth planning, cheapest first.
 
-    `first`: only with R in registers as far as it fits, which is what is worth planning.
+    That is what fits, with R in registers as far as it goes; ties in the solver's order. The
+    solver looks at all of it in columns (at most 14,000 assignments): milliseconds of analysis
+    would cost more, and the cell, the shape and the GPU differ from call to call.
     """
-    names, rows = _solutions(call, strategy, first=first)
-    if not len(rows):
-        return []
-    columns: dict[str, Integer] = dict(zip(names, rows.T, strict=True))
-    times = _picoseconds(call, strategy, columns)
-    order = [int(times.argmin())] if top == 1 else times.argsort(kind="stable")[:top].tolist()
+    layout = LAYOUTS[strategy]
+    wanted = layout.knobs(backward=call.backward)
+    free = {name: values for name, values in wanted.items() if name not in layout.FOLLOWING}
+    found = intsolver.least(free, lambda columns: _look(call, strategy, columns), top)
+    columns = {name: np.array([row[name] for _, row in found], np.int64) for name in free}
+    if layout.FOLLOWING:
+        columns = _worked_out(call, strategy, columns)[1]
+    rows = zip(*[columns[name].tolist() for name in wanted], strict=True)
     return [
-        (int(times[i]), Configuration(strategy, tuple(zip(names, map(int, rows[i]), strict=True))))
-        for i in order
+        (picoseconds, Configuration(strategy, tuple(zip(wanted, row, strict=True))))
+        for (picoseconds, _), row in zip(found, rows, strict=True)
     ]
+
+
+def _look(call: Call, strategy: str, columns: dict[str, Integer]) -> tuple[Integer, Integer]:
+    """Return where launches are worth planning, and their picoseconds a step."""
+    layout = LAYOUTS[strategy]
+    book, values = _worked_out(call, strategy, columns)
+    conditions = list(layout.limits(call.sizes, values, backward=call.backward).values())
+    if layout.FOLLOWING:
+        largest = layout.knobs(backward=call.backward)
+        conditions += [values[name] <= largest[name][-1] for name in layout.FOLLOWING]
+    else:
+        conditions.append(layout.first_choice(values, book))
+    return reduce(and_, conditions), _priced(call, strategy, book, values)
 
 
 def sampled(call: Call, count: int, seed: int = 0) -> list[Configuration]:
     """Return random configurations of all that the model allows, as many of each strategy."""
     drawn = []
     for strategy in LAYOUTS:
-        names, rows = _solutions(call, strategy, first=False)
+        names, rows = _solutions(call, strategy)
         order = np.random.default_rng(seed).permutation(len(rows))
         drawn.append(
             [
@@ -208,17 +224,15 @@ def sampled(call: Call, count: int, seed: int = 0) -> list[Configuration]:
 
 def predicted(call: Call, config: Configuration) -> int:
     """Return the predicted time of a step of a configuration, in picoseconds."""
-    return int(_picoseconds(call, config.strategy, dict(config.knobs)))
+    return int(
+        _priced(call, config.strategy, *_worked_out(call, config.strategy, dict(config.knobs)))
+    )
 
 
 def values_of(call: Call, config: Configuration) -> dict[str, int]:
     """Return all that follows from a configuration, by the names of its launch problem."""
-    book = Numbers()
-    values = call.parameters | dict(config.knobs)
-    LAYOUTS[config.strategy].formulas(
-        book, call.sizes, values, backward=call.backward, dstates=call.dstates
-    )
-    return {name: int(value) for name, value in (values | book.values).items()}
+    _, values = _worked_out(call, config.strategy, dict(config.knobs))
+    return {name: int(value) for name, value in values.items()}
 
 
 def layout_of(call: Call, config: Configuration) -> Layout:
@@ -233,8 +247,9 @@ def _choice(call: Call, config: Configuration, picoseconds: int) -> Choice:
     return Choice(config, layout_of(call, config), picoseconds)
 
 
-def _solutions(call: Call, strategy: str, *, first: bool) -> tuple[tuple[str, ...], NDArray[Any]]:
-    problem = _declared(call.sizes, strategy, call.backward, call.dstates, first)
+def _solutions(call: Call, strategy: str) -> tuple[tuple[str, ...], NDArray[Any]]:
+    """Return every launch that fits, by the solver: names of the knobs and rows of values."""
+    problem = _declared(call.sizes, strategy, call.backward, call.dstates)
     with _one_at_a_time:  # autograd plans in threads of its own
         found = problem.solve(**_given(problem, call))
     return tuple(v.name for v in problem.variables), found.to_numpy()
@@ -247,21 +262,26 @@ def _given(problem: intsolver.Problem, call: Call) -> dict[str, int]:
 
 
 @lru_cache(maxsize=256)
-def _declared(
-    sizes: Sizes, strategy: str, backward: bool, dstates: bool, first: bool
-) -> intsolver.Problem:
+def _declared(sizes: Sizes, strategy: str, backward: bool, dstates: bool) -> intsolver.Problem:
     """Return the problem of a cell and type; all that a shape or GPU changes are parameters."""
     values = parameters(find_gpu("H200"), batch=16, heads=1, head_dim=64)
-    return declare(sizes, strategy, values, backward=backward, dstates=dstates, first=first)
+    return declare(sizes, strategy, values, backward=backward, dstates=dstates)
 
 
-def _picoseconds(call: Call, strategy: str, columns: dict[str, Integer]) -> Any:
-    book = Numbers()
-    sizes, values = call.sizes, {**call.parameters, **columns}
-    layout = LAYOUTS[strategy]
-    layout.formulas(book, sizes, values, backward=call.backward, dstates=call.dstates)
-    values |= book.values
-    return cost.picoseconds(book, sizes, values, strategy, call.gpu, backward=call.backward)
+def _worked_out(
+    call: Call, strategy: str, knobs: Mapping[str, Integer]
+) -> tuple[Numbers, dict[str, Integer]]:
+    """Return all that follows from knobs, numbers or columns, and the ledger it is in."""
+    book, values = Numbers(), {**call.parameters, **knobs}
+    LAYOUTS[strategy].formulas(
+        book, call.sizes, values, backward=call.backward, dstates=call.dstates
+    )
+    return book, values | book.values
+
+
+def _priced(call: Call, strategy: str, book: Numbers, values: Mapping[str, Integer]) -> Integer:
+    """Return the picoseconds a step."""
+    return cost.picoseconds(book, call.sizes, values, strategy, call.gpu, backward=call.backward)
 
 
 def _floor(strategy: str, gpu: Gpu, *, backward: bool) -> int:
@@ -272,7 +292,7 @@ def why_none(call: Call) -> str:
     """Return, for each strategy, the smallest set of limits that leaves no launch."""
     reasons = []
     for strategy in LAYOUTS:
-        problem = _declared(call.sizes, strategy, call.backward, call.dstates, first=False)
+        problem = _declared(call.sizes, strategy, call.backward, call.dstates)
         told = problem.explain(**_given(problem, call))
         if not told.feasible:
             reasons.append(f"{strategy}: {', '.join(told.core)}")
@@ -336,7 +356,7 @@ def _checked(call: Call, config: Configuration) -> Choice:
 def broken_limits(call: Call, config: Configuration) -> str:
     """Return the limits that a configuration breaks, with both sides, "" if it may run."""
     check(LAYOUTS, config.strategy, "strategy")
-    problem = _declared(call.sizes, config.strategy, call.backward, call.dstates, first=False)
+    problem = _declared(call.sizes, config.strategy, call.backward, call.dstates)
     wanted = {v.name: v.domain for v in problem.variables}
     knobs = dict(config.knobs)
     if knobs.keys() != wanted.keys():

@@ -35,6 +35,7 @@ class Layout(Protocol):
     """What a strategy says about its launches; a module."""
 
     PARAMETERS: tuple[str, ...]
+    FOLLOWING: tuple[str, ...]  # knobs that `formulas` can choose by `first_choice`
 
     def knobs(self, *, backward: bool) -> Mapping[str, tuple[int, ...]]:
         """Return what is free to choose, with its values."""
@@ -113,13 +114,12 @@ def declare(
     *,
     backward: bool,
     dstates: bool = True,
-    first: bool = False,
     free: Collection[str] | None = None,
 ) -> Problem:
     """Return the problem of a strategy without its costs.
 
     `values` are the parameters' defaults; those not in `free`, if it is given, are put in as
-    definitions. `first`: leave out what is not worth planning.
+    definitions.
     """
     layout = LAYOUTS[strategy]
     problem = Problem(f"{strategy} strategy, {'backward' if backward else 'forward'}")
@@ -135,8 +135,6 @@ def declare(
     known |= terms.values
     for name, condition in layout.limits(z, known, backward=backward).items():
         problem.add(condition, name=name)
-    if first:
-        problem.add(layout.first_choice(known, terms), name="R in registers as far as it fits")
     return problem
 
 

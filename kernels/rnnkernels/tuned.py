@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 def lookup(call: Call) -> Configuration | None:
     """Return the tuned configuration of a call, None if it was not tuned."""
-    entry = _load(file_of(call.gpu)).get(_key(call))
+    entries = _entries(call.gpu)
+    entry = entries.get(_key(call)) if entries else None
     return None if entry is None else _configuration(entry)
 
 
@@ -52,13 +53,16 @@ def store(call: Call, config: Configuration, nanoseconds: float) -> Path:
 
 def forget() -> None:
     """Read the files again on the next look."""
-    _load.cache_clear()
+    _entries.cache_clear()
 
 
 def file_of(gpu: Gpu) -> Path:
     """Return the file of a GPU, for the kernels and the CUDA version that are here."""
-    name = re.sub(r"[^a-z0-9]+", "-", gpu.name.lower()).strip("-")
-    return cache_folder() / f"tuned-{name}-{versions()}.json"
+    return cache_folder() / f"{_stem(gpu)}-{versions()}.json"
+
+
+def _stem(gpu: Gpu) -> str:
+    return "tuned-" + re.sub(r"[^a-z0-9]+", "-", gpu.name.lower()).strip("-")
 
 
 @lru_cache(maxsize=1)
@@ -78,8 +82,11 @@ def _key(call: Call) -> str:
 
 
 @lru_cache(maxsize=16)
-def _load(path: Path) -> dict[str, Any]:
-    return _read(path)
+def _entries(gpu: Gpu) -> dict[str, Any]:
+    """Return what was tuned on a GPU; the kernels are not read where there is nothing."""
+    if not any(cache_folder().glob(f"{_stem(gpu)}-*.json")):
+        return {}
+    return _read(file_of(gpu))
 
 
 def _read(path: Path) -> dict[str, Any]:

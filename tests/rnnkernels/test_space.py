@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from intsolver import Problem
+from rnnkernels import cost
 from rnnkernels.cells import CELLS
+from rnnkernels.cuda.ledger import Terms
 from rnnkernels.errors import ArgumentError, CompileError
 from rnnkernels.plan import describe, layout_of, predicted, ranked, sampled, values_of
 from rnnkernels.space import LAYOUTS, space
@@ -93,7 +96,46 @@ def test_the_solver_and_the_plan_agree_on_the_cheapest(strategy: str, direction:
     cost, best = ranked(call, strategy, top=1)[0]
     found = problem.minimize("picoseconds")
     assert found.value == cost == predicted(call, best)
-    assert problem.count() == len(ranked(call, strategy, first=False))
+
+
+def test_planning_in_columns_finds_what_the_solver_finds() -> None:
+    """All launches worth planning and the cheapest, with first_choice as one more constraint."""
+    chance, found = random.Random(7), 0
+    for _ in range(16):
+        call = describe(
+            chance.choice(list(CELLS)),
+            (chance.choice((1, 3, 16, 200)), 1, chance.choice((1, 12)), chance.choice(SIZES)),
+            chance.choice(("bfloat16", "float16", "float32")),
+            chance.choice(("H200", "A100", "B200", "RTX 4090")),
+            chance.choice(("forward", "backward")),
+        )
+        for strategy in LAYOUTS:
+            problem = worth_planning(call, strategy)
+            launches = ranked(call, strategy)
+            assert len(launches) == problem.count()
+            if launches:
+                cheapest = problem.minimize("picoseconds")
+                assert (cheapest.value, tuple(cheapest.items())) == (
+                    launches[0][0], launches[0][1].knobs,
+                )  # fmt: skip
+                found += 1
+    assert found >= 16
+
+
+def worth_planning(call: Call, strategy: str) -> Problem:
+    """State what `ranked` looks at as a problem of the solver's."""
+    layout, problem = LAYOUTS[strategy], Problem(strategy)
+    terms = Terms(problem)
+    known = {name: problem.define(name, call.parameters[name]) for name in layout.PARAMETERS}
+    for name, domain in layout.knobs(backward=call.backward).items():
+        known[name] = problem.var(name, domain)
+    layout.formulas(terms, call.sizes, known, backward=call.backward, dstates=call.dstates)
+    known |= terms.values
+    for condition in layout.limits(call.sizes, known, backward=call.backward).values():
+        problem.add(condition)
+    problem.add(layout.first_choice(known, terms))
+    cost.picoseconds(terms, call.sizes, known, strategy, call.gpu, backward=call.backward)
+    return problem
 
 
 def test_constraints_speak_of_the_gpu() -> None:

@@ -36,6 +36,7 @@ PARAMETERS = (
     *("multiprocessors", "max_cluster", "clusters_of_2", "clusters_of_4", "clusters_of_8"),
     "clusters_of_16",
 )
+FOLLOWING = ("resident",)
 
 
 def knobs(*, backward: bool) -> Mapping[str, tuple[int, ...]]:
@@ -91,7 +92,11 @@ def plan_of(z: Sizes, values: Mapping[str, int], *, backward: bool, dstates: boo
 def formulas(
     b: Ledger, z: Sizes, v: Mapping[str, Integer], *, backward: bool, dstates: bool = True
 ) -> None:
-    """Name what follows from the knobs and parameters `v`: warps, registers, shared memory."""
+    """Name what follows from the knobs and parameters `v`: warps, registers, shared memory.
+
+    Where `resident` is not given, it is what alone is worth planning with the other knobs: as much
+    of R in registers as fits.
+    """
     units = b.let("units", up(parts(v["head_dim"], v["cluster"]), 8 if backward else z.slab))
     b.let("columns", parts(v["tile"], 8))
     if backward:
@@ -103,36 +108,55 @@ def formulas(
     copiers = b.let("copiers", few + (1 - few) * (up(warps + 1, 4) - warps))
     b.let("threads", 32 * (warps + copiers))
     if backward:
-        _backward_sizes(b, z, v, dstates=dstates)
+        _backward_products(b, z, v)
     else:
-        _forward_sizes(b, z, v)
+        b.let("tiles_k", parts(parts(v["head_dim"], z.k), v["split"]))
     registers.state_registers(b, z, {**v, **b.values}, backward=backward)
+    if "resident" not in v:
+        v = {**v, "resident": b.let("resident", _fitting(v, b))}
     registers.thread_registers(b, {**v, **b.values})
+    if backward:
+        _backward_memory(b, z, v, dstates=dstates)
+    else:
+        _forward_memory(b, z, v)
     registers.copying_registers(b, z, {**v, **b.values}, backward=backward, dstates=dstates)
     _residency(b, v, backward=backward)
 
 
-def _forward_sizes(b: Ledger, z: Sizes, v: Mapping[str, Integer]) -> None:
+def _fitting(v: Mapping[str, Integer], b: Ledger) -> Integer:
+    """Return how many tiles of R fit into registers, worked out on a sheet of its own."""
+    aside = Numbers()
+    registers.thread_registers(aside, {**v, **b.values, "resident": 0})
+    return _most_resident({**b.values, **aside.values}, aside)
+
+
+def _forward_memory(b: Ledger, z: Sizes, v: Mapping[str, Integer]) -> None:
     k = {**v, **b.values}
     units, tile, columns, warps = (k[name] for name in ("units", "tile", "columns", "warps"))
-    tiles_k = b.let("tiles_k", parts(parts(v["head_dim"], z.k), v["split"]))
+    tiles_k = k["tiles_k"]
     width = b.most(tiles_k * v["split"] * z.k, v["cluster"] * units)
     h = b.let("shared_h", 2 * tile * (up(width * z.size, 32) + 16))
     inputs = b.let("shared_inputs", v["ring"] * tile * (z.gates * units * z.size + 16))
     results = b.let("shared_results", 2 * z.states * tile * (4 * units + 16))
     weights = b.let("shared_R", warps * (z.rows * 512) * (tiles_k - v["resident"]))
     sums = b.let("shared_sums", k["slabs"] * (v["split"] - 1) * (z.rows * 512) * columns)
-    b.let("shared", h + inputs + results + weights + sums + 16)
+    # With several columns biases and lengths are there too.
+    aside = exceeds(b, columns, 1) * (4 * z.biases * units + 4 * tile)
+    b.let("shared", h + inputs + results + weights + sums + aside + 16)
 
 
-def _backward_sizes(b: Ledger, z: Sizes, v: Mapping[str, Integer], *, dstates: bool) -> None:
+def _backward_products(b: Ledger, z: Sizes, v: Mapping[str, Integer]) -> None:
     k = {**v, **b.values}
-    units, tile, columns, warps = (k[name] for name in ("units", "tile", "columns", "warps"))
+    tiles_m = b.let("tiles_m", parts(v["cluster"] * k["units"], 16))
+    b.let("rows", parts(tiles_m, v["groups"]))
+    b.let("tiles_k", parts(parts(z.gates * k["units"], z.k), v["split"]))
+    b.let("mine", parts(k["units"] // 8 * k["columns"], k["warps"]))
+
+
+def _backward_memory(b: Ledger, z: Sizes, v: Mapping[str, Integer], *, dstates: bool) -> None:
+    k = {**v, **b.values}
+    units, tile, warps, tiles_k = (k[name] for name in ("units", "tile", "warps", "tiles_k"))
     cluster, split = v["cluster"], v["split"]
-    tiles_m = b.let("tiles_m", parts(cluster * units, 16))
-    rows = b.let("rows", parts(tiles_m, v["groups"]))
-    tiles_k = b.let("tiles_k", parts(parts(z.gates * units, z.k), split))
-    b.let("mine", parts(units // 8 * columns, warps))
     one = is_one(cluster)
     line = units * z.size
     lines = z.gates + z.reads_h + (z.states if dstates else 0)
@@ -140,12 +164,12 @@ def _backward_sizes(b: Ledger, z: Sizes, v: Mapping[str, Integer], *, dstates: b
     inputs = b.let("shared_inputs", v["ring"] * tile * (lines * line + wide * units + 16))
     results = tile * (tiles_k * split * 32 + 16)
     if z.distinct:
-        results += tile * (z.distinct * line + 16)
+        results = results + tile * (z.distinct * line + 16)
     results = b.let("shared_results", results)
     sends = (1 - one) * exceeds(b, tile, 4)  # shares of 16 bits, else of 32
     share = 4 - sends * (4 - z.size)
     shares = b.let("shared_sums", (2 - one) * cluster * split * tile * units * share)
-    weights = b.let("shared_R", warps * rows * 512 * (tiles_k - v["resident"]))
+    weights = b.let("shared_R", warps * k["rows"] * 512 * (tiles_k - v["resident"]))
     b.let("shared", inputs + results + shares + weights + z.biases * units * 4 + 16)
 
 
@@ -162,20 +186,25 @@ def _residency(b: Ledger, v: Mapping[str, Integer], *, backward: bool) -> None:
     each = b.let("blocks_each", b.most(1, b.least(each, v["registers"] // taken)))
     fit = is_one(cluster) * v["multiprocessors"]
     for size in (2, 4, 8, 16):
-        fit += size // cluster * (cluster // size) * v[f"clusters_of_{size}"]
+        fit = fit + size // cluster * (cluster // size) * v[f"clusters_of_{size}"]
     b.let("resident_clusters", fit * each)
     b.let("turns", parts(jobs, b.most(1, fit * each)))
     # Blocks that work beside each other on a multiprocessor.
     b.let("sharing", b.least(each, parts(jobs * cluster, v["multiprocessors"])))
 
 
-def first_choice(k: Mapping[str, Integer], b: Ledger) -> Condition:
-    """Return the constraint of a configuration worth planning: R in registers as far as it fits."""
+def _most_resident(k: Mapping[str, Integer], b: Ledger) -> Integer:
+    """Return how many tiles of R fit into registers: all of a sum's, or as many as leave room."""
     each, room = k["registers_of_a_tile"], k["registers_available"] - k["registers_besides"]
     whole = exceeds(b, room + 1, each * k["tiles_k"])
     some = b.most(0, room - k["registers_reading_R"]) // each
     fits = b.most(whole * k["tiles_k"], b.least(k["tiles_k"] - 1, some))
-    found: Condition = k["resident"] == b.most(0, fits)
+    return b.most(0, fits)
+
+
+def first_choice(k: Mapping[str, Integer], b: Ledger) -> Condition:
+    """Return the constraint of a configuration worth planning: R in registers as far as it fits."""
+    found: Condition = k["resident"] == _most_resident(k, b)
     return found
 
 

@@ -33,6 +33,7 @@ PARAMETERS = (
     *("head_dim", "heads", "batch", "registers", "shared_memory", "block_threads"),
     "multiprocessors",
 )
+FOLLOWING: tuple[str, ...] = ()
 
 
 def knobs(*, backward: bool) -> Mapping[str, tuple[int, ...]]:
@@ -137,12 +138,12 @@ def _registers(b: Ledger, z: Sizes, v: Mapping[str, Integer], *, backward: bool)
     if backward and z.distinct:  # two tensors to read dr from
         others += 36
     besides = others + mine * kept + k["sums"] + 4 * k["asked"]
-    besides += of_an_eight * b.least(k["tiles_n"], 4)
+    besides = besides + of_an_eight * b.least(k["tiles_n"], 4)
     if z.size == 2 and not backward:  # half of each product tile is empty
-        besides -= 6 * is_one(v["tile"] // 8)
+        besides = besides - 6 * is_one(v["tile"] // 8)
     # Reading R again takes addresses, and more of it at once.
     addresses = 20 if z.size == 4 else 52 + 4 * b.most(0, k["tiles_n"] - 4)
-    besides += b.least(1, k["again"]) * addresses
+    besides = besides + b.least(1, k["again"]) * addresses
     of_a_pair = b.let("registers_of_a_pair", of_a_tile * k["tiles_n"])
     b.let("registers_needed", besides + of_a_pair * v["resident"])
     b.let("registers_available", b.least(255, v["registers"] // (32 * v["warps"])))

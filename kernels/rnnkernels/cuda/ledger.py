@@ -15,7 +15,9 @@ import numpy as np
 if TYPE_CHECKING:
     from intsolver import Problem
 
-Integer = Any  # int, a numpy column of int64, or intsolver.Term: all know + - * //
+# int, a numpy column of int64, or intsolver.Term: all know + - * //. Never +=, which would write
+# into a column of fewer axes.
+Integer = Any
 
 
 class Ledger(Protocol):
