@@ -79,6 +79,7 @@ def _add_train(commands: Any) -> None:
     train_arguments(parser)
     parser.add_argument("--no-progress", action="store_true")
     parser.add_argument("--minutes", type=float, help="of training at most, then the run ends")
+    parser.add_argument("--record", help="also write curves and scores with hardware to this .json")
     parser.set_defaults(run=_run_train)
 
 
@@ -90,6 +91,10 @@ def _run_train(args: argparse.Namespace) -> int:
     path = train(plan(args), args.out, report=report, progress=not args.no_progress,
         minutes=args.minutes)  # fmt: skip
     say(f"{path}\n{path.with_suffix('.json').read_text(encoding='utf-8')}")
+    if args.record:
+        from workbench.clumps import record  # noqa: PLC0415
+
+        record.write(args.record, record.training(path))
     return _told(report, report.read or 1)
 
 

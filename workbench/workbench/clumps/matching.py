@@ -82,12 +82,15 @@ class Match:
         (M,) for each truth that counts, the score of its detection; minus infinity if missed.
     counted
         (M,) indices of these truths in the annotation.
+    which
+        (N,) indices of these detections among those given.
     """
 
     scores: NDArray[np.float64]
     hits: NDArray[np.bool_]
     found_at: NDArray[np.float64]
     counted: NDArray[np.int64]
+    which: NDArray[np.int64]
 
 
 def match(
@@ -112,9 +115,9 @@ def match(
         if min_flux_ratio > 0
         else np.ones(len(clumps), np.bool_)
     )
-    keep = found.labels == Label.CLUMP
-    order = np.argsort(-found.scores[keep], kind="stable")
-    boxes, scores = found.boxes[keep][order], found.scores[keep][order]
+    found_clumps = np.flatnonzero(found.labels == Label.CLUMP)
+    which = found_clumps[np.argsort(-found.scores[found_clumps], kind="stable")]
+    boxes, scores = found.boxes[which], found.scores[which]
     merit = _merit(boxes, truth.boxes[clumps], truth, criterion)
     taken = np.full(len(clumps), -1)
     fate = np.zeros(len(boxes), np.int64)  # 0 false, 1 hit, 2 ignored
@@ -127,7 +130,7 @@ def match(
                 break
     counts = fate != 2
     found_at = np.where(taken >= 0, np.append(scores, 0.0)[taken], -np.inf)[bright]
-    return Match(scores[counts], fate[counts] == 1, found_at, clumps[bright])
+    return Match(scores[counts], fate[counts] == 1, found_at, clumps[bright], which[counts])
 
 
 def _merit(

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from workbench.clumps.run import commit
-from workbench.clumps.weights import write_atomically
+from workbench.clumps.training import HISTORY
+from workbench.clumps.weights import read_card, write_atomically
 
 
 def about() -> dict[str, Any]:
@@ -34,6 +35,14 @@ def about() -> dict[str, Any]:
 def plain(word: str) -> str:
     """Return an argument without the folders of the machine it ran on."""
     return Path(word).name if word.startswith("/") else word
+
+
+def training(detector: Path) -> dict[str, Any]:
+    """Return the curves of the run that made `detector`, and its settings and scores."""
+    card = read_card(detector)
+    lines = (detector.parent / HISTORY).read_text(encoding="utf-8").splitlines()
+    history = [json.loads(line) for line in lines]
+    return {"history": history, "training": card["training"], "validation": card["validation"]}
 
 
 def write(path: Path | str, content: dict[str, Any]) -> None:

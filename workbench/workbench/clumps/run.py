@@ -32,6 +32,8 @@ from workbench.clumps.weights import load_detector, save_detector, write_atomica
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torchvision.models.detection import FasterRCNN
 
     from workbench.clumps.detector_config import DetectorConfig
@@ -94,12 +96,14 @@ def train(
     report: Report | None = None,
     progress: bool = True,
     minutes: float | None = None,
+    watching: Sequence[pl.Callback] = (),
 ) -> Path:
     """Train in `folder`, or go on there after a kill; return the path of the detector.
 
     The folder holds ``run.json`` (settings), ``history.jsonl`` (a row an epoch), ``checkpoints/``
     and at the end the detector with its card. After `minutes` of training (those before a kill
-    count) the run ends as if its epochs were over.
+    count) the run ends as if its epochs were over. `watching` are told of what happens; one that
+    raises stops the run, which goes on from its last whole epoch the next time.
 
     Raises
     ------
@@ -120,7 +124,7 @@ def train(
         precision=plan.options.precision,  # type: ignore[arg-type]
         max_epochs=plan.options.epochs,
         max_time=None if minutes is None else dt.timedelta(minutes=minutes),
-        callbacks=every,
+        callbacks=[*every, *watching],
         plugins=[AtomicCheckpoints()],
         reload_dataloaders_every_n_epochs=1,
         use_distributed_sampler=False,  # batches are shared out by size

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 # Validation goes in parts of this number: few, so that most pictures find others of their size.
 VALID_PARTS = 8
+HISTORY = "history.jsonl"  # in a run's folder: a row an epoch
 Batch = tuple[list["Tensor"], list[dict[str, "Tensor"]]]
 
 
@@ -165,7 +166,8 @@ class ClumpTraining(pl.LightningModule):
         self.config, self.options = config, options
         self.split = split
         self.trainable = backbones.freeze(model.backbone.body, options.trainable_stages)
-        self._found: dict[int, Detections] = {}
+        # Of each validation picture in this epoch, cleared at its end.
+        self.found: dict[int, Detections] = {}
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return this epoch's pictures in this epoch's order."""
@@ -207,17 +209,17 @@ class ClumpTraining(pl.LightningModule):
         indices = [int(index) for index in batch]
         images = [to_tensor(self.split.valid[k].image) for k in indices]
         found = infer(self.model, self.config, images)
-        self._found.update(zip(indices, found, strict=True))
+        self.found.update(zip(indices, found, strict=True))
 
     def on_validation_epoch_end(self) -> None:
         """Log F1, completeness and purity at the best threshold."""
-        indices = sorted(self._found)
+        indices = sorted(self.found)
         matches = match_all(
-            [self._found[k] for k in indices],
+            [self.found[k] for k in indices],
             [self.split.valid[k].truth for k in indices],
             min_flux_ratio=self.options.min_flux_ratio,
         )
-        self._found.clear()
+        self.found.clear()
         scores = {"val_f1": 0.0, "val_completeness": 0.0, "val_purity": 0.0, "val_threshold": 1.0}
         if any(len(match.scores) for match in matches):
             threshold = choose_threshold(matches)
@@ -316,7 +318,7 @@ def running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tenso
 
 def callbacks(folder: Path, options: TrainOptions) -> tuple[History, list[Callback]]:
     """Return the history and all callbacks of a run in `folder`."""
-    history = History(folder / "history.jsonl")
+    history = History(folder / HISTORY)
     keep = ModelCheckpoint(
         dirpath=folder / "checkpoints",
         filename="best",

@@ -1,0 +1,1 @@
+"""What notebooks show of training and evaluation: pure states, and thin widgets on them."""

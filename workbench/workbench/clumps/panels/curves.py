@@ -1,0 +1,48 @@
+"""Curves of a training run: rates on validation galaxies and loss, epoch by epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Line: key of a row, colour (Okabe and Ito's, for colour-blind eyes), width, axis.
+LINES = {
+    "F1": ("val_f1", "#111111", 4, "y"),
+    "completeness": ("val_completeness", "#0072b2", 2, "y"),
+    "purity": ("val_purity", "#d55e00", 2, "y"),
+    "loss": ("train_loss", "#888888", 1.5, "y2"),
+}
+HEIGHT = 340
+
+
+def empty(epochs: int) -> go.Figure:
+    """Return a figure for `epochs` epochs whose lines have no points yet."""
+    figure = go.Figure()
+    for name, (_, colour, width, axis) in LINES.items():
+        figure.add_scatter(
+            name=name, x=[], y=[], mode="lines+markers", yaxis=axis,
+            line={"color": colour, "width": width}, marker={"size": width + 3},
+        )  # fmt: skip
+    figure.update_layout(
+        height=HEIGHT,
+        template="plotly_white",
+        margin={"l": 50, "r": 50, "t": 60, "b": 70},
+        legend={"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0.5, "xanchor": "center"},
+        showlegend=True,
+        xaxis={"title": "epoch", "range": [0, epochs + 0.5]},
+        yaxis={"title": "on validation galaxies", "range": [-0.02, 1.04]},
+        yaxis2={"title": "loss", "overlaying": "y", "side": "right", "rangemode": "tozero",
+                "showgrid": False},
+    )  # fmt: skip
+    return figure
+
+
+def fill(figure: go.Figure, rows: Sequence[dict[str, float]]) -> None:
+    """Give the lines of `empty` the values of these rows; epochs are counted from 1."""
+    for line, (key, *_) in zip(figure.data, LINES.values(), strict=True):
+        line.x = [row["epoch"] + 1 for row in rows if key in row]
+        line.y = [row[key] for row in rows if key in row]

@@ -1,0 +1,74 @@
+"""Results that were measured elsewhere, drawn so that nobody takes them for measured here."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from workbench import datafiles
+from workbench.clumps.learning import learning_figure
+from workbench.clumps.panels import curves
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import plotly.graph_objects as go
+
+TRAINING, LEARNING = "clumps_training", "clumps_learning"
+PAPER = "#f6f1e3"  # background of what was recorded
+
+
+def latest(prefix: str, folder: Path | None = None) -> dict[str, Any] | None:
+    """Return the newest recorded result whose file name starts so, those of a GPU first.
+
+    None where there is none.
+    """
+    paths = sorted((folder or datafiles.folder("results")).glob(f"{prefix}*.json"))
+    found: list[dict[str, Any]] = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    where = [one["measured_on"] for one in found]
+    order = [(bool(one.get("cuda")), one["date"]) for one in where]
+    return found[order.index(max(order))] if found else None
+
+
+def source(content: dict[str, Any]) -> str:
+    """Return where and when a result was recorded."""
+    where = content["measured_on"]
+    return f"RECORDED on {where['device']}, {where['date'][:10]}: not measured here"
+
+
+def training_figure(content: dict[str, Any] | None) -> go.Figure:
+    """Return the curves of a recorded training run, dashed on tinted ground."""
+    if content is None:
+        return _nothing("training run", "workbench clumps train --record FILE")
+    rows = content["history"]
+    figure = curves.empty(len(rows))
+    curves.fill(figure, rows)
+    number = content["training"]["galaxies"]
+    return _marked(figure, f"{number:,} training galaxies", source(content))
+
+
+def learning_curves(content: dict[str, Any] | None) -> go.Figure:
+    """Return F1 against the number of training galaxies as recorded."""
+    if content is None:
+        return _nothing("learning curve", "workbench clumps learning-curve --record FILE")
+    return _marked(
+        learning_figure(content["rows"]), "F1 against labelled galaxies", source(content)
+    )
+
+
+def _marked(figure: go.Figure, title: str, text: str) -> go.Figure:
+    figure.update_traces(line_dash="dash")
+    figure.update_layout(
+        title={"text": f"{title}<br><sup><b>{text}</b></sup>"}, plot_bgcolor=PAPER,
+        paper_bgcolor=PAPER,
+    )  # fmt: skip
+    return figure
+
+
+def _nothing(what: str, command: str) -> go.Figure:
+    text = f"No {what} was recorded yet:<br><i>{command}</i> does"
+    figure = curves.empty(1)
+    figure.add_annotation(
+        text=text, showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"size": 14}
+    )
+    return _marked(figure, f"recorded {what}", "nothing here")
