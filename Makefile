@@ -47,8 +47,8 @@ bench-rnn:  ## the RNN kernels against cuDNN and PyTorch, on a CUDA device
 	else PYTHONPATH=$(SOURCE) $(PYTHON) kernels/benchmarks/bench_rnn.py $(ARGS); fi
 
 tune-rnn:  ## the launch model against compiler, device and clock, on a CUDA device
-	@if [ -x $(BIN)/python ]; then $(BIN)/python kernels/benchmarks/tune_rnn.py $(ARGS); \
-	else PYTHONPATH=$(SOURCE) $(PYTHON) kernels/benchmarks/tune_rnn.py $(ARGS); fi
+	@if [ -x $(BIN)/workbench ]; then $(BIN)/workbench tune --standard $(ARGS); \
+	else PYTHONPATH=$(SOURCE) $(PYTHON) -m workbench.cli tune --standard $(ARGS); fi
 
 screenshot: $(READY) chromium  ## take the README's picture anew
 	@SCREENSHOTS=docs/images $(BIN)/pytest -q tests/browser/test_explorer_journey.py -k "explorer and Light"

@@ -140,10 +140,10 @@ def _of_device(index: int) -> Gpu:
     import torch  # noqa: PLC0415
 
     found: Any = torch.cuda.get_device_properties(index)
-    for key, row in _BY_DEVICE_NAME.items():
-        if key in found.name and found.multi_processor_count == GPUS[row].multiprocessors:
-            return GPUS[row]
-    return describe(found)
+    try:
+        return row_of(found.name, found.multi_processor_count)
+    except ArgumentError:
+        return describe(found)
 
 
 def describe(properties: Any) -> Gpu:
@@ -295,6 +295,20 @@ _BY_DEVICE_NAME = {
     "RTX 4090": "RTX 4090",
     "RTX 5090": "RTX 5090",
 }
+
+
+def row_of(device: str, multiprocessors: int) -> Gpu:
+    """Return the row of a device by what its driver calls it: "NVIDIA H100 80GB HBM3", 132.
+
+    Raises ArgumentError for a device without a row.
+    """
+    for key, name in _BY_DEVICE_NAME.items():
+        if key in device and multiprocessors == GPUS[name].multiprocessors:
+            return GPUS[name]
+    raise ArgumentError(
+        f"no row for the device {device!r} of {multiprocessors} multiprocessors; rows: "
+        f"{', '.join(GPUS)}"
+    )
 
 
 def find_gpu(gpu: str | Gpu) -> Gpu:

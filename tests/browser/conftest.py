@@ -50,12 +50,20 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("lab")  # a copy: JupyterLab saves by itself
     ignored = shutil.ignore_patterns(".ipynb_checkpoints")
     shutil.copytree(REPOSITORY / "notebooks", root / "notebooks", ignore=ignored)
-    with start_lab(root) as running:
-        yield running
+    return root
+
+
+@pytest.fixture(scope="session")
+def lab(lab_root: Path) -> Iterator[Lab]:
+    with pytest.MonkeyPatch.context() as environment:
+        # Detectors train for two epochs where a laptop would take ten: the kernels take this on.
+        environment.setenv("FLASHCLUMP_EPOCHS", "2")
+        with start_lab(lab_root) as running:
+            yield running
 
 
 @pytest.fixture

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
 from rnnkernels.config import Configuration
+from rnnkernels.gpus import find_gpu
 from rnnkernels.plan import describe, planned
+from simulated_device import SimulatedDevice
 from workbench.errors import WorkbenchError
-from workbench.tuning import LIMITS, SHAPE, LaunchTuner, launches
+from workbench.tuning.launches import LIMITS, SHAPE, launches
+from workbench.tuning.panel import LaunchTuner
 from workbench.tuning.picture import picture, residency
 from workbench.tuning.records import Agreement, Point, agreement, recorded
 
@@ -105,6 +110,64 @@ def test_the_panel_draws_what_is_picked_and_names_points() -> None:
     assert tuner._drawing.value == ""
 
 
+def test_a_click_measures_the_points_launch_on_the_gpu_that_is_here() -> None:
+    device = SimulatedDevice("H100", broken={"tile=32": "RuntimeError: no"})
+    tuner = LaunchTuner([point(100, 120), point(200, 190)], device)
+    assert "A click measures a launch on this H100" in tuner._summary.value
+    tuner._clicked(None, SimpleNamespace(point_inds=[1]), None)
+    here = replace(CALL, gpu=find_gpu("H100"))
+    config = planned(CALL).config
+    assert device.measured == [(here, config)]
+    star = tuner.points[2]
+    assert (star.call, star.config, star.source) == (here, config, "measured here")
+    assert star.measured == device.measure(here, config).measured
+    assert list(tuner.figure.data[0].y) == [120, 190, star.measured]
+    assert list(tuner.figure.data[0].marker.symbol) == ["circle", "circle", "star"]
+    assert "(measured here)" in tuner._named.value
+    assert "2 calls, recorded, measured here" in tuner._summary.value
+
+    before = len(device.measured)
+    for index in (0, 1, 2):  # the same launch: its star is named, nothing is measured twice
+        tuner._clicked(None, SimpleNamespace(point_inds=[index]), None)
+    assert (len(device.measured), len(tuner.points)) == (before, 3)
+    assert "(measured here)" in tuner._named.value
+
+
+def test_the_button_measures_what_is_picked_and_a_failure_is_told() -> None:
+    device = SimulatedDevice(broken={"grid": "RuntimeError: an illegal memory access"})
+    tuner = LaunchTuner([point(100, 120)], device)
+    tuner.explorer.set(head_dim=64, heads=12)
+    picked = tuner.configuration
+    tuner._measure.click()
+    assert (tuner.points[-1].config, tuner.points[-1].call) == (picked, tuner.call)
+    tuner.explorer.set(strategy="grid", head_dim=1024, heads=1)
+    assert tuner.measure() is None
+    assert "an illegal memory access" in tuner._message.value
+    assert len(tuner.points) == 2
+    tuner.points.append(
+        replace(tuner.points[0], config=Configuration("cluster", config_of(tile=32)))
+    )
+    assert tuner.measure(2) is None  # not a launch of that call at all
+    assert "the batch fills the tile" in tuner._message.value
+
+
+def config_of(**changes: int) -> tuple[tuple[str, int], ...]:
+    return tuple((dict(planned(CALL).config.knobs) | changes).items())
+
+
+def test_without_a_gpu_points_are_recorded_and_the_panel_says_so() -> None:
+    tuner = LaunchTuner()
+    if tuner.device is not None:
+        pytest.skip("there is a GPU here")
+    assert "No GPU here: a click names a recorded launch." in tuner._summary.value
+    assert "recorded on NVIDIA H200" in tuner._summary.value
+    assert tuner._measure.disabled
+    count = len(tuner.points)
+    tuner._clicked(None, SimpleNamespace(point_inds=[5]), None)
+    assert tuner.measure() is None
+    assert len(tuner.points) == count
+
+
 def test_the_panel_without_a_record_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -118,4 +181,4 @@ def test_the_record_says_where_it_is_from() -> None:
     about = json.loads(datafiles.result("tune_h200.json").read_text())["about"]
     assert about["device"] == "NVIDIA H200"
     assert re.fullmatch(r"[0-9a-f]{40}", about["commit"])
-    assert about["command"].startswith("python kernels/benchmarks/tune_rnn.py")
+    assert about["command"].startswith(("workbench tune", "python kernels/benchmarks/tune_rnn.py"))

@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from workbench import lab, solve_cli
+from workbench import lab, solve_cli, tune_cli
 from workbench.bench import cli as bench_cli
 from workbench.clumps import cli as clumps_cli
 from workbench.errors import WorkbenchError
@@ -24,6 +24,7 @@ _EPILOG = """examples:
   workbench lab                                  open JupyterLab on the first tutorial
   workbench solve hotspot --count                how many configurations satisfy a problem
   workbench solve my_space.json --maximize "bm * bn"
+  workbench tune lstm-12x64-B16                  find the fastest launch of a kernel on this GPU
 """
 
 
@@ -36,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (lab, solve_cli, bench_cli, clumps_cli, states_cli):
+    for module in (lab, solve_cli, tune_cli, bench_cli, states_cli, clumps_cli):
         module.add_parser(commands)
     return parser
 

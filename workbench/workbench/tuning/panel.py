@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as w
 import plotly.graph_objects as go
-import torch
 from rnnkernels.config import Configuration
 from rnnkernels.errors import RnnError
-from rnnkernels.gpus import Gpu
-from rnnkernels.measuring import measure
-from rnnkernels.plan import describe, predicted
+from rnnkernels.plan import broken_limits, describe, predicted
 
 from workbench.errors import WorkbenchError
 from workbench.tuning.launches import LIMITS, SHAPE, launches
 from workbench.tuning.picture import picture
-from workbench.tuning.records import Point, agreement, recorded
+from workbench.tuning.records import HERE, Point, agreement, recorded
+from workbench.tuning.run import Device
 from workbench.widgets import html
 from workbench.widgets.config_explorer import ConfigExplorer
 
@@ -36,11 +34,12 @@ class LaunchTuner(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no type
     """All launches of a kernel by the live model, one of them drawn, and measured ones beside.
 
     `points`: measured launches; by default the recorded ones that come along. A click on a point
-    names its configuration and draws it. On a machine with a GPU a button measures what is picked
-    in the explorer, and adds the point.
+    names its configuration and draws it. On a machine with a GPU the click also measures that
+    launch there, as a button does what is picked in the explorer, and adds the point.
     """
 
-    def __init__(self, points: Sequence[Point] | None = None) -> None:
+    def __init__(self, points: Sequence[Point] | None = None, device: Device | None = None) -> None:
+        self.device = device or Device.here()
         self.explorer = ConfigExplorer(
             launches, SHAPE, limits=LIMITS, objective="picoseconds", sense="min"
         )
@@ -49,9 +48,9 @@ class LaunchTuner(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no type
         self._heading = w.HTML()
         self._measure = w.Button(description="Measure the picked one", icon="clock-o")
         self._measure.layout.width = "210px"
-        self._measure.disabled = not torch.cuda.is_available()
+        self._measure.disabled = self.device is None
         self._measure.tooltip = (
-            "Run it on this GPU" if torch.cuda.is_available() else "No GPU here: recorded points"
+            "No GPU here: recorded points" if self.device is None else "Run it on this GPU"
         )
         self._measure.on_click(lambda _button: self.measure())
         self._named = w.HTML()
@@ -102,26 +101,45 @@ class LaunchTuner(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no type
         self._drawing.value = picture(point.call, point.config)
         return words
 
-    def measure(self) -> Point | None:
-        """Measure the picked launch on this machine's GPU and add the point."""
-        config = self.configuration
-        if config is None:
+    def measure(self, index: int | None = None) -> Point | None:
+        """Measure a launch on this machine's GPU, add the point, name it and return it.
+
+        `index`: that of a point, None: the launch picked in the explorer. A launch that was
+        measured here is named alone. None where there is no GPU, or the launch fails there, which
+        a message then says.
+        """
+        if index is None:
+            call, config = self.call, self.configuration
+        else:
+            call, config = self.points[index].call, self.points[index].config
+        if config is None or self.device is None:
             return None
-        try:
-            call = replace(self.call, gpu=Gpu.current())
-            row = measure(call, config)
-        except RnnError as error:
-            self._message.value = html.error_line(str(error))
+        call = replace(call, gpu=self.device.gpu)
+        place = self._measured_here(call, config)
+        if place is None and (broken := broken_limits(call, config)):
+            self._message.value = html.error_line(f"{config} does not run {call}: {broken}")
             return None
-        if row.measured is None or not row.right:
-            why = row.failure or f"its results are off by {row.error:.1f} times PyTorch's error"
-            self._message.value = html.error_line(f"{config}: {why}")
-            return None
-        guess = predicted(call, config) / 1e3
-        self.points.append(Point(call, config, guess, row.measured, "measured here"))
-        self._draw_points()
-        self.name(len(self.points) - 1)
-        return self.points[-1]
+        if place is None:
+            self._message.value = html.quiet(f"Compiling and measuring {call}: {config} ...")
+            row = self.device.measure(call, config)
+            if row.measured is None or not row.right:
+                why = row.failure or f"its results are off by {row.error:.1f} times PyTorch's error"
+                self._message.value = html.error_line(f"{config}: {why}")
+                return None
+            self._message.value = ""
+            guess = predicted(call, config) / 1e3
+            self.points.append(Point(call, config, guess, row.measured, HERE))
+            self._draw_points()
+            place = len(self.points) - 1
+        self.name(place)
+        return self.points[place]
+
+    def _measured_here(self, call: Call, config: Configuration) -> int | None:
+        """Return the index of the point of a launch that was measured here."""
+        for place, point in enumerate(self.points):
+            if (point.source, point.call, point.config) == (HERE, call, config):
+                return place
+        return None
 
     def _draw_launch(self) -> None:
         config = self.configuration
@@ -132,7 +150,7 @@ class LaunchTuner(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no type
             self._drawing.value = html.error_line(str(error))
 
     def _draw_points(self) -> None:
-        here = [point.source == "measured here" for point in self.points]
+        here = [point.source == HERE for point in self.points]
         trace = go.Scatter(
             x=[point.predicted for point in self.points],
             y=[point.measured for point in self.points],
@@ -141,8 +159,9 @@ class LaunchTuner(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no type
             marker={
                 "color": [_COLOURS[_direction(point)] for point in self.points],
                 "symbol": ["star" if own else "circle" for own in here],
-                "size": [12 if own else 6 for own in here],
-                "opacity": 0.7,
+                "size": [16 if own else 6 for own in here],
+                "opacity": [1.0 if own else 0.7 for own in here],
+                "line": {"color": "black", "width": [1 if own else 0 for own in here]},
             },
             hovertemplate="%{text}<br>%{x:,.0f} ns predicted, %{y:,.0f} ns measured<extra></extra>",
         )
@@ -161,15 +180,21 @@ class LaunchTuner(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no type
             yaxis={"type": "log", "title": "measured, ns a step"},
         )
         self.figure.data[0].on_click(self._clicked)
-        self._summary.value = summary(self.points)
+        self._summary.value = summary(self.points, clicks=self._clicks())
+
+    def _clicks(self) -> str:
+        if self.device is None:
+            return "No GPU here: a click names a recorded launch."
+        return f"A click measures a launch on this {self.device.gpu.name} and adds a star."
 
     def _clicked(self, _trace: Any, chosen: Any, _state: Any) -> None:
         if chosen.point_inds:
             self.name(chosen.point_inds[0])
+            self.measure(chosen.point_inds[0])
 
 
-def summary(points: Sequence[Point]) -> str:
-    """Return what the points say about the model, as HTML."""
+def summary(points: Sequence[Point], clicks: str = "") -> str:
+    """Return what the points say about the model, and what `clicks` do, as HTML."""
     if not points:
         return html.quiet("No measured launches.")
     found = agreement(points)
@@ -177,7 +202,7 @@ def summary(points: Sequence[Point]) -> str:
     words = (
         f"{found.points} launches of {found.calls} calls, {sources}. Rank correlation "
         f"{found.rank_correlation:.2f}; the planned launch is within 10 % of the fastest for "
-        f"{found.within_10_percent} of {found.calls} calls. Blue forward, orange backward."
+        f"{found.within_10_percent} of {found.calls} calls. Blue forward, orange backward. {clicks}"
     )
     return html.heading("Predicted and measured") + html.quiet(words)
 

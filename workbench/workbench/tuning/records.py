@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkernels.autotune import spearman
 from rnnkernels.config import Configuration
-from rnnkernels.plan import describe, predicted
+from rnnkernels.gpus import row_of
+from rnnkernels.plan import broken_limits, describe, predicted
 
-from workbench import datafiles
+from workbench import datafiles, provenance
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from rnnkernels.plan import Call
 
 RECORD = "tune_h200.json"
+HERE = "measured here"  # the source of a point of now; others begin with "recorded on"
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Point:
     config: Configuration
     predicted: float
     measured: float
-    source: str  # "recorded on NVIDIA H200, 2026-11-24" or "measured here"
+    source: str  # "recorded on NVIDIA H200, 2026-11-24" or HERE
 
     @property
     def label(self) -> str:
@@ -56,25 +59,47 @@ def recorded(name: str = RECORD) -> tuple[Point, ...]:
     WorkbenchError
         No such record, or it is damaged.
     """
-    path = datafiles.result(name)
+    about, rows = _read(datafiles.result(name))
+    source = provenance.source(about)
+    return tuple(
+        Point(call, config, predicted(call, config) / 1e3, row["measured_ns"], source)
+        for call, config, row in rows
+        if row["failure"] is None and row["error"] <= 2
+    )
+
+
+def launches_of(path: Path) -> dict[Call, list[Configuration]]:
+    """Return the launches of a record by call, those that the model allows now.
+
+    Raises
+    ------
+    WorkbenchError
+        No such file, or it is damaged.
+    """
+    found: dict[Call, list[Configuration]] = {}
+    for call, config, _ in _read(path)[1]:
+        if not broken_limits(call, config):
+            found.setdefault(call, []).append(config)
+    return found
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[tuple[Call, Configuration, dict[str, Any]]]]:
+    """Return what was measured on, and every launch with its call and its row."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        about = content["about"]
-        source = f"recorded on {about['device']}, {about['date'][:10]}"
-        gpu = about["device"].removeprefix("NVIDIA ").split()[0]
-        return tuple(_points(content["results"], gpu, source))
+        about, found = content["about"], []
+        gpu = row_of(about["device"], about["sms"])
+        for record in content["results"]:
+            shape = (record["batch"], 1, record["heads"], record["head_dim"])
+            call = describe(record["cell"], shape, record["dtype"], gpu, record["direction"])
+            for row in record["launches"]:
+                config = Configuration(row["strategy"], tuple(row["knobs"].items()))
+                found.append((call, config, row))
+    except OSError as error:
+        raise WorkbenchError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise WorkbenchError(f"{path.name} is no record of launches: {error!r}") from None
-
-
-def _points(records: Iterable[dict[str, Any]], gpu: str, source: str) -> Iterable[Point]:
-    for record in records:
-        shape = (record["batch"], 1, record["heads"], record["head_dim"])
-        call = describe(record["cell"], shape, record["dtype"], gpu, record["direction"])
-        for row in record["launches"]:
-            if row["failure"] is None and row["error"] <= 2:
-                config = Configuration(row["strategy"], tuple(row["knobs"].items()))
-                yield Point(call, config, predicted(call, config) / 1e3, row["measured_ns"], source)
+    return about, found
 
 
 def agreement(points: Sequence[Point]) -> Agreement:
