@@ -17,6 +17,14 @@ def bind_context(device: int) -> None:
         checked("take PyTorch's context", driver.cuCtxSetCurrent(context))
 
 
+def load_kernel(cubin: bytes, name: str) -> Any:
+    """Return the kernel `name` of machine code, as the driver's CUkernel of every device."""
+    from cuda.bindings import driver  # noqa: PLC0415 - not on every machine
+
+    library = checked("load", driver.cuLibraryLoadData(cubin, [], [], 0, [], [], 0))
+    return checked("find the kernel", driver.cuLibraryGetKernel(library, name.encode()))
+
+
 def checked(action: str, answer: tuple[Any, ...]) -> Any:
     """Return the driver's answer without its status; raises CompileError if that is an error."""
     status, *values = answer

@@ -9,11 +9,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import torch
+
 from rnnkernels.dialects import (
     CUDA,
+    CUDA_COARSE,
     CUDA_COMMON,
     CUDA_EXACT,
-    CUDA_FAST,
+    CUDA_HALF,
     TORCH,
     TRITON,
     TRITON_PREAMBLE,
@@ -27,6 +30,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rnnkernels.definition import Cell
+
+_FUNCTIONS = {
+    torch.float32: CUDA_EXACT,
+    torch.float16: CUDA_HALF,
+    torch.bfloat16: CUDA_COARSE,
+}
 
 
 def _body(graph: Graph, dialect: Dialect) -> tuple[list[str], list[str]]:
@@ -65,11 +74,12 @@ def _operands(graph: Graph, node: Node, names: list[str], dialect: Dialect) -> l
 
 
 @lru_cache(maxsize=256)
-def cuda_source(cell: Cell, *, fast: bool) -> str:
+def cuda_source(cell: Cell, dtype: torch.dtype) -> str:
     """Return CUDA C++ that defines the cell's sizes, `cell_forward` and `cell_backward`.
 
-    `fast` takes the approximate instructions (relative error about 5e-4, right for bf16 storage).
-    All results are assigned last, so results may overwrite arguments. The code includes no header.
+    Arithmetic is float32, functions are as exact as the storage type `dtype` can tell: float32,
+    float16 or bfloat16. All results are assigned last, so results may overwrite arguments. The code
+    includes no header.
     """
     g, s = len(cell.gates), len(cell.states)
     inputs = f"const float (&x)[{g}], const float (&r)[{g}], const float (&s)[{s}]"
@@ -82,7 +92,7 @@ def cuda_source(cell: Cell, *, fast: bool) -> str:
         _table("bool", "reads_state", [str(u).lower() for u in cell.uses_state]),
         "// the row of b that is added to R h, or -1",
         _table("int", "recurrent_row", [str(-1 if k is None else k) for k in cell.recurrent_row]),
-        (CUDA_FAST if fast else CUDA_EXACT) + CUDA_COMMON,
+        _FUNCTIONS[dtype] + CUDA_COMMON,
     ]
     forward = _cuda_function(
         f"cell_forward({inputs}, float (&out)[{s}])",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -69,6 +72,31 @@ def test_many_at_once_leave_one_whole_entry(folder: Path, no_compiler: Callable[
     assert [path.suffix for path in folder.iterdir()] == [".cubin"]
     no_compiler()
     assert {compiler.cubin(KERNEL, "sm_90a")} == found
+
+
+KEPT = """
+import sys, torch
+from rnnkernels.cuda import backend, compile
+from rnnkernels.triton import sums
+from rnnkernels.triton.compile import Build, code
+pointers = tuple((name, torch.bfloat16) for name in ("hidden", "initial", "r", "out"))
+constants = {"D": 16, "BLOCK_D": 16, "GATES": 1, "HAS_INITIAL": False, "ROWS": 128}
+build = Build(None, "products", pointers, ("B", "T", "N"), tuple(constants.items()), 4, 8)
+print(len(compile.cubin(sys.argv[1], "sm_90a")), len(code(build, (9, 0)).cubin))
+print(*(name for name in ("triton", "cuda.core", "cuda.bindings.nvrtc") if name in sys.modules))
+"""
+
+
+def test_a_kept_kernel_loads_no_compiler(folder: Path) -> None:
+    def run() -> list[str]:
+        command = [sys.executable, "-c", KEPT, KERNEL]
+        environment = {**os.environ, "RNNKERNELS_CACHE": str(folder)}
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        return done.stdout.splitlines()
+
+    first, second = run(), run()
+    assert first == [first[0], "triton cuda.core cuda.bindings.nvrtc"]
+    assert second == [first[0], ""]
 
 
 def test_works_without_a_folder_to_write_to(

@@ -44,6 +44,7 @@ def swapping(x, r, s):  # new states that are old ones; derivatives that are con
 
 CELLS = {c.name: by_key(c.kernel_key) for c in (*ALL_CELLS.values(), everything, swapping)}
 
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 KERNEL = """
 extern "C" __global__ void run(const float* in, float* out) {
   float x[GATES], r[GATES], s[STATES], d[STATES], dx[GATES], dr[GATES];
@@ -78,11 +79,11 @@ def assert_float32_accurate(name: str, got: torch.Tensor, expected: torch.Tensor
     assert worst <= 1, f"{name}: error is {worst:.2f} of what float32 explains"
 
 
-@pytest.mark.parametrize("fast", [False, True], ids=["exact", "fast"])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", CELLS)
-def test_cuda_compiles_for_every_family(name: str, fast: bool) -> None:
+def test_cuda_compiles_for_every_family(name: str, dtype: torch.dtype) -> None:
     core = pytest.importorskip("cuda.core")
-    source = cuda_source(CELLS[name], fast=fast) + KERNEL
+    source = cuda_source(CELLS[name], dtype) + KERNEL
     for arch in ("sm_80", "sm_90a", "sm_100a"):
         options = core.ProgramOptions(arch=arch, std="c++17")
         assert core.Program(source, "c++", options).compile("cubin").code
@@ -109,11 +110,11 @@ ASM = re.compile(r'asm\("(\S+) %0, %1(?:, %2)?;" : "=f"\(y\) : "f"\(a\)(?:, "f"\
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler to run CUDA code with")
-@pytest.mark.parametrize("fast", [False, True], ids=["exact", "fast"])
-def test_cuda_code_computes_the_cell(tmp_path: Path, fast: bool) -> None:
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_cuda_code_computes_the_cell(tmp_path: Path, dtype: torch.dtype) -> None:
     parts = [SHIM]
     for name, defined in CELLS.items():
-        source = cuda_source(defined, fast=fast)
+        source = cuda_source(defined, dtype)
         source = ASM.sub(lambda found: f"y = {INSTRUCTIONS[found[1]]};", source)
         assert "asm" not in source
         kernel = KERNEL.replace('extern "C"', "").replace("void run", f"void run_{name}")
@@ -220,7 +221,7 @@ def test_triton_code_compiles_to_cubins(
 
 
 def test_tables_describe_the_cell() -> None:
-    source = cuda_source(CELLS["gru"], fast=True)
+    source = cuda_source(CELLS["gru"], torch.bfloat16)
     assert "constexpr int GATES = 3, STATES = 1, BIASES = 4;" in source
     assert (
         "bool gate_is_distinct(int k) { return k == 0 ? false : k == 1 ? false : true; }" in source
@@ -229,7 +230,9 @@ def test_tables_describe_the_cell() -> None:
     assert "#include" not in source
 
 
-def test_fast_code_takes_the_approximate_instructions() -> None:
-    fast, exact = (cuda_source(CELLS["lstm"], fast=f) for f in (True, False))
-    assert "tanh.approx.f32" in fast
+def test_functions_are_as_exact_as_the_storage_type() -> None:
+    exact, half, coarse = (cuda_source(CELLS["lstm"], dtype) for dtype in DTYPES)
     assert "approx" not in exact
+    assert "ex2.approx" in half
+    assert "tanh.approx" not in half
+    assert "tanh.approx" in coarse

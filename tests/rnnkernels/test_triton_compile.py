@@ -11,7 +11,7 @@ from rnnkernels.cells import CELLS
 from rnnkernels.errors import CompileError
 from rnnkernels.problem import Problem
 from rnnkernels.triton import fused
-from rnnkernels.triton.compile import Build, cubin, usage
+from rnnkernels.triton.compile import Build, code, compiled, usage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ def test_kernels_fit_registers_and_shared_memory(
 def test_a_time_step_waits_at_two_barriers_only(dtype: torch.dtype) -> None:
     # h (or dr) goes through shared memory; tiles to and from memory must not
     for build in builds(CELLS["lstm"], 64, dtype, options=False):
-        ptx = cubin(build, SM_90).asm["ptx"]
+        ptx = compiled(build, SM_90).asm["ptx"]
         loop = max(ptx.split("\n$L__BB"), key=lambda block: block.count("mma.sync"))
         assert loop.count("mma.sync") == 4 * 64 * 64 // (8 * 16) // build.warps
         assert loop.count("bar.sync") == 2
@@ -77,4 +77,4 @@ def test_a_kernel_that_does_not_compile_says_which() -> None:
     constants = tuple((k, "none" if k == "PRECISION" else v) for k, v in build.constants)
     wrong = Build(build.cell, build.template, build.pointers, build.scalars, constants, 1)
     with pytest.raises(CompileError, match="fused_forward of cell elman does not compile"):
-        cubin(wrong, SM_90)
+        code(wrong, SM_90)

@@ -29,7 +29,8 @@ STORE = {torch.bfloat16: "bf16", torch.float16: "f16", torch.float32: "float"}
 
 def forward_source(problem: Problem, plan: Plan) -> str:
     """Return the translation unit of the forward kernel."""
-    return program(_cell(problem), _constants(problem, plan), "cluster_forward.cu")
+    cell = cuda_source(problem.cell, problem.dtype)
+    return program(cell, _constants(problem, plan), "cluster_forward.cu")
 
 
 def backward_source(problem: Problem, plan: Plan, *, dstates: bool) -> str:
@@ -39,11 +40,7 @@ def backward_source(problem: Problem, plan: Plan, *, dstates: bool) -> str:
         "HAS_DSTATES": dstates,
         "Product": STORE[product_type(problem)],
     }
-    return program(_cell(problem), constants, "cluster_backward.cu")
-
-
-def _cell(problem: Problem) -> str:
-    return cuda_source(problem.cell, fast=problem.dtype == torch.bfloat16)
+    return program(cuda_source(problem.cell, problem.dtype), constants, "cluster_backward.cu")
 
 
 def _constants(problem: Problem, plan: Plan) -> dict[str, int | bool | str]:

@@ -345,7 +345,7 @@ __device__ __forceinline__ void compute(const Arguments& a, const Place& p, char
   const int T = int(a.T);
   const u32 rest = shared_address(shared + REST_AT) + (p.warp * ROWS * FROM_SHARED * 32 + p.lane) * 16;
   Tile held[ROWS][RESIDENT ? RESIDENT : 1];
-  place_weights<ROWS, TILES_K, RESIDENT>(
+  place_weights<ROWS, COLUMNS, TILES_K, RESIDENT>(
       held, rest, [&](int i, int k, u32(&tile)[4]) { load_weights(a, p, i, k, tile); });
   float ds[MINE][PER_LANE][STATES], db[MINE][BIASES] = {};
   int length[MINE][PER_LANE];

@@ -38,7 +38,7 @@ constexpr int SLABS = UNITS / SLAB, WARPS = SLABS * SPLIT, THREADS = 32 * (WARPS
 constexpr int PER_LANE = TILE == 4 ? 1 : 2;
 constexpr int ROWS = GATES * UNIT_ROWS / 2, COLUMNS = ceil_div(TILE, 8);  // tiles of a warp
 constexpr int TILES_K = ceil_div(ceil_div(D, K), SPLIT), FROM_SHARED = TILES_K - RESIDENT;
-constexpr int CHAINS = ROWS * COLUMNS <= 4 && TILES_K > 1 ? 2 : 1;  // sums in flight
+constexpr int CHAINS = ROWS * COLUMNS <= 3 && TILES_K > 1 ? 2 : 1;  // four sums are enough in flight
 
 // Rows are padded by 16 bytes so that the 8 rows of a load fall into different banks.
 constexpr int H_WIDTH = TILES_K * SPLIT * K > CLUSTER * UNITS ? TILES_K * SPLIT * K : CLUSTER * UNITS;
@@ -49,7 +49,10 @@ constexpr int REST_BYTES = WARPS * ROWS * FROM_SHARED * 512;
 constexpr int SUM_BYTES = SLABS * (SPLIT - 1) * ROWS * COLUMNS * 512;
 constexpr int H_AT = 0, X_AT = H_AT + 2 * H_BYTES, C_AT = X_AT + RING * X_BYTES;
 constexpr int REST_AT = C_AT + 2 * C_BYTES, SUM_AT = REST_AT + REST_BYTES;
-constexpr int BARRIER_AT = SUM_AT + SUM_BYTES;
+// With several tiles of columns registers are scarce: biases and lengths stay in shared memory.
+constexpr bool SPARING = COLUMNS > 1;
+constexpr int BIAS_AT = SUM_AT + SUM_BYTES, LENGTH_AT = BIAS_AT + (SPARING ? BIASES * UNITS * 4 : 0);
+constexpr int BARRIER_AT = LENGTH_AT + (SPARING ? TILE * 4 : 0);
 static_assert(BARRIER_AT + 16 == SHARED, "cluster.py counts the same bytes");
 
 struct Place {
@@ -203,11 +206,22 @@ __device__ __forceinline__ void publish(const Place& p, char* h, int j, int eigh
   }
 }
 
+__device__ __forceinline__ float bias_of(const Arguments& a, const Place& p, int row, int unit) {
+  const int of_all = p.rank * UNITS + unit;
+  return of_all < D ? widen(a.b[(row * a.N + p.head) * D + of_all]) : 0.0f;
+}
+// Steps of a batch row of the tile, 0 outside of the tensor.
+__device__ __forceinline__ int length_of(const Arguments& a, const Place& p, int n) {
+  const i64 row = p.batch + n;
+  return row >= a.B ? 0 : a.lengths ? a.lengths[row] : int(a.T);
+}
+
 // What a lane owns: a unit of each eight, its batch rows of each column tile that its part owns.
 constexpr int OWNED = ceil_div(COLUMNS, SPLIT);
 struct Cells {
-  float state[UNIT_ROWS][OWNED][PER_LANE][STATES], bias[UNIT_ROWS][GATES], inner[UNIT_ROWS][GATES];
-  int length[OWNED][PER_LANE];  // 0 for what lies outside of the tensor
+  float state[UNIT_ROWS][OWNED][PER_LANE][STATES];
+  float bias[UNIT_ROWS][BIASES];  // these two take no registers where SPARING: nothing reads them
+  int length[OWNED][PER_LANE];
 
   __device__ __forceinline__ i64 row(const Place& p, int o, int e) const {
     return p.batch + row_in_tile(p, o * SPLIT + p.part, e);
@@ -225,14 +239,8 @@ struct Cells {
   __device__ __forceinline__ Cells(const Arguments& a, const Place& p) {
 #pragma unroll
     for (int u = 0; u < UNIT_ROWS; ++u) {
-      const int unit = p.rank * UNITS + unit_in_block(p, u);
-      const Store* b = a.b + p.head * D + unit;
 #pragma unroll
-      for (int g = 0; g < GATES; ++g) {
-        bias[u][g] = unit < D ? widen(b[g * a.N * D]) : 0.0f;
-        const int inner_row = recurrent_row(g);
-        inner[u][g] = inner_row >= 0 && unit < D ? widen(b[inner_row * a.N * D]) : 0.0f;
-      }
+      for (int row = 0; row < BIASES; ++row) bias[u][row] = bias_of(a, p, row, unit_in_block(p, u));
 #pragma unroll
       for (int o = 0; o < OWNED; ++o)
 #pragma unroll
@@ -246,7 +254,7 @@ struct Cells {
     for (int o = 0; o < OWNED; ++o)
 #pragma unroll
       for (int e = 0; e < PER_LANE; ++e)
-        length[o][e] = row(p, o, e) >= a.B ? 0 : a.lengths ? a.lengths[row(p, o, e)] : int(a.T);
+        length[o][e] = length_of(a, p, row_in_tile(p, o * SPLIT + p.part, e));
   }
   __device__ __forceinline__ void write_last(const Arguments& a, const Place& p) const {
 #pragma unroll
@@ -262,8 +270,11 @@ struct Cells {
 };
 
 // One step of the cells of a lane: reads wx from `x`, leaves all states in `c` and h with `publish`.
-__device__ __forceinline__ void advance(const Place& p, Cells& cells, int t, const char* x, char* h,
-                                        char* c, float (&acc)[ROWS][COLUMNS][4], u32 barrier) {
+__device__ __forceinline__ void advance(const Place& p, Cells& cells, int t, const char* shared,
+                                        const char* x, char* h, char* c,
+                                        float (&acc)[ROWS][COLUMNS][4], u32 barrier) {
+  const float* biases = reinterpret_cast<const float*>(shared + BIAS_AT);
+  const int* lengths = reinterpret_cast<const int*>(shared + LENGTH_AT);
 #pragma unroll
   for (int j = 0; j < COLUMNS; ++j) {
     if (j % SPLIT != p.part) continue;
@@ -276,18 +287,21 @@ __device__ __forceinline__ void advance(const Place& p, Cells& cells, int t, con
       for (int e = 0; e < PER_LANE; ++e) {
         const int n = row_in_tile(p, j, e);
         const Store* wx = reinterpret_cast<const Store*>(x + n * X_ROW) + unit;
+        const auto bias = [&](int row) {
+          return SPARING ? biases[row * UNITS + unit] : cells.bias[u][row < 0 ? 0 : row];
+        };
         float in[GATES], rec[GATES], out[STATES];
 #pragma unroll
         for (int g = 0; g < GATES; ++g) {
           const int q = u * GATES + g;
-          in[g] = widen(wx[g * UNITS]) + cells.bias[u][g];
+          in[g] = widen(wx[g * UNITS]) + bias(g);
           rec[g] = acc[q / 2][j][q % 2 * 2 + e];
-          if (recurrent_row(g) >= 0) rec[g] += cells.inner[u][g];
+          if (recurrent_row(g) >= 0) rec[g] += bias(recurrent_row(g));
         }
         float(&s)[STATES] = cells.state[u][o][e];
         cell_forward(in, rec, s, out);
         out[0] = widen(narrowed<Store>(out[0]));  // h is what is stored, wherever it is read
-        const bool live = inside && t < cells.length[o][e];
+        const bool live = inside && t < (SPARING ? lengths[n] : cells.length[o][e]);
 #pragma unroll
         for (int k = 0; k < STATES; ++k) {
           s[k] = live ? out[k] : s[k];
@@ -313,7 +327,7 @@ __device__ __forceinline__ void add_parts(const Place& p, char* sums,
         mine[((turn * COLUMNS + j) * ROWS + i) * 32] =
             make_float4(acc[i][j][0], acc[i][j][1], acc[i][j][2], acc[i][j][3]);
   }
-  sync_some(32 * WARPS);
+  __syncthreads();  // with the copiers: racecheck does not follow barriers of some warps
 #pragma unroll
   for (int j = 0; j < COLUMNS; ++j) {
     if (j % SPLIT != p.part) continue;
@@ -342,7 +356,7 @@ __device__ __forceinline__ void compute(const Arguments& a, const Place& p, char
   const int T = int(a.T);
   const u32 rest = shared_address(shared + REST_AT) + (p.warp * ROWS * FROM_SHARED * 32 + p.lane) * 16;
   Tile held[ROWS][RESIDENT ? RESIDENT : 1];
-  place_weights<ROWS, TILES_K, RESIDENT>(
+  place_weights<ROWS, COLUMNS, TILES_K, RESIDENT>(
       held, rest, [&](int i, int k, u32(&tile)[4]) { load_weights(a, p, i, k, tile); });
   Cells cells(a, p);
   const u32 lane_row = shared_address(shared + H_AT) + p.lane % 8 * PER_LANE / 2 * H_ROW +
@@ -355,7 +369,7 @@ __device__ __forceinline__ void compute(const Arguments& a, const Place& p, char
     multiply_tiles<Store, EXACT, ROWS, COLUMNS, TILES_K, RESIDENT, CHAINS>(
         acc, held, rest, lane_row + now * H_BYTES, 8 * H_ROW);
     if (SPLIT > 1) add_parts(p, shared + SUM_AT, acc[0]);
-    advance(p, cells, t, shared + X_AT + stage * X_BYTES, shared + H_AT + (now ^ 1) * H_BYTES,
+    advance(p, cells, t, shared, shared + X_AT + stage * X_BYTES, shared + H_AT + (now ^ 1) * H_BYTES,
             shared + C_AT + now * C_BYTES, acc[0], barriers + 8 * (now ^ 1));
     stage = stage + 1 == RING ? 0 : stage + 1;
   }
@@ -377,6 +391,7 @@ __device__ __forceinline__ void copy(const Arguments& a, const Place& p, char* s
     wait_async<RING - 2>();
     begin_step(t, barriers);
     stream.fetch(t + RING - 1 < T, stage == 0 ? RING - 1 : stage - 1);
+    if (SPLIT > 1 && t < T) __syncthreads();  // as in add_parts
     const i64 offset = i64(t - 1) * a.N * D;
     if (t > 0) {
       if constexpr (HOLD) {
@@ -397,6 +412,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
   const Place p = place(a);
   const u32 barriers = shared_address(shared + BARRIER_AT);
   clear_shared(shared, REST_AT);
+  if constexpr (SPARING) {
+    for (int id = threadIdx.x; id < BIASES * UNITS; id += THREADS)
+      reinterpret_cast<float*>(shared + BIAS_AT)[id] = bias_of(a, p, id / UNITS, id % UNITS);
+    for (int n = threadIdx.x; n < TILE; n += THREADS)
+      reinterpret_cast<int*>(shared + LENGTH_AT)[n] = length_of(a, p, n);
+  }
   if (CLUSTER > 1 && threadIdx.x == 0)
     for (int k = 0; k < 2; ++k) {
       barrier_init(barriers + 8 * k);

@@ -39,8 +39,10 @@ def _forward(b: Ledger, z: Sizes, k: Mapping[str, Integer]) -> None:
     eights, wide = z.slab // 8, 1 + exceeds(b, k["tile"], 4)
     owned = parts(k["columns"], k["split"])
     cells = eights * owned * wide * (z.states + 1) + eights * z.biases
-    chains = 2 - exceeds(b, sums, 4)
-    b.let("registers_besides", 57 + 4 * sums * chains + cells)
+    chains = 2 - exceeds(b, sums, 3)
+    two_columns = exceeds(b, k["columns"], 1) - exceeds(b, k["columns"], 2)
+    spared = (20 - z.states) * two_columns * (2 - k["split"])  # that the compiler finds there
+    b.let("registers_besides", 57 - spared + 4 * sums * chains + cells)
     b.let("registers_reading_R", 0)
 
 
@@ -91,15 +93,16 @@ def copying_registers(
     chunk = 2
     for width in (4, 8, 16):
         chunk = chunk * (1 + is_one(1 + row % width))
+    each = 3 + 2 * (2 // chunk)  # of a copy; those of 2 bytes pass through a register
     threads = 32 * k["copiers"]
     if backward:
         lines = (z.gates + z.reads_h + (z.states if dstates else 0)) * z.size
         lines += z.gates * z.product + (z.states - 1) * 4
         pieces = parts(k["tile"] * (k["units"] * lines // chunk), threads)
-        b.let("copying_needed", _COPYING_OTHERS + 3 * pieces)
+        b.let("copying_needed", _COPYING_OTHERS + each * pieces)
         return
     pieces = parts(k["tile"] * (z.gates * k["units"] * z.size // chunk), threads)
     wide = 1 + (16 // z.size - 1) * (chunk // 16)  # elements that are written at once
     runs = parts(z.states * k["tile"] * (k["units"] // wide), threads)
     held = 1 - exceeds(b, runs, 4)  # more are worked out anew each step
-    b.let("copying_needed", _COPYING_OTHERS + 3 * pieces + 6 * (held * runs + (1 - held)))
+    b.let("copying_needed", _COPYING_OTHERS + each * pieces + 6 * (held * runs + (1 - held)))

@@ -168,11 +168,30 @@ __device__ __forceinline__ void store_tile(const u32 (&a)[4], u32 address) {
                : "memory");
 }
 
+// Which tiles of K of A are in registers and which in shared memory. The first 2 TURNS take turns,
+// so that a load has time for its way; then come the others in registers, then those in shared memory.
+template <int TILES_K, int RESIDENT, int TURNS> struct Split {
+  static constexpr int SHARED = TILES_K - RESIDENT;
+
+  __device__ static constexpr bool is_held(int k) { return k < 2 * TURNS ? k % 2 == 0 : k < RESIDENT + TURNS; }
+  __device__ static constexpr int held(int k) { return k < 2 * TURNS ? k / 2 : k - TURNS; }
+  __device__ static constexpr int shared(int k) { return k < 2 * TURNS ? k / 2 : k - RESIDENT; }
+  // The K tile that is the `index`-th of its kind.
+  __device__ static constexpr int held_tile(int index) { return index < TURNS ? 2 * index : index + TURNS; }
+  __device__ static constexpr int shared_tile(int index) { return index < TURNS ? 2 * index + 1 : index + RESIDENT; }
+};
+// Only products of several rows and columns gain by turns: with others the compiler runs out of
+// registers before the loads do out of time.
+__device__ constexpr int turns(int rows, int columns, int resident, int shared) {
+  return rows == 1 || columns == 1 ? 0 : resident < shared ? resident : shared;
+}
+
 // Fill `held` and the shared memory at `rest` with A, whose tile (row i, K tile k) `load` gets. Few
 // tiles at a time: with all loops unrolled the compiler would start all loads at once and spill.
-template <int ROWS, int TILES_K, int RESIDENT, class Load>
+template <int ROWS, int COLUMNS, int TILES_K, int RESIDENT, class Load>
 __device__ __forceinline__ void place_weights(Tile (&held)[ROWS][RESIDENT ? RESIDENT : 1], u32 rest,
                                               Load load) {
+  using Where = Split<TILES_K, RESIDENT, turns(ROWS, COLUMNS, RESIDENT, TILES_K - RESIDENT)>;
   constexpr int AT_ONCE = 2;
 #pragma unroll
   for (int i = 0; i < ROWS; ++i) {
@@ -180,7 +199,7 @@ __device__ __forceinline__ void place_weights(Tile (&held)[ROWS][RESIDENT ? RESI
     for (int first = 0; first < RESIDENT; first += AT_ONCE) {
       Tile tiles[AT_ONCE];
 #pragma unroll
-      for (int q = 0; q < AT_ONCE; ++q) load(i, first + q, tiles[q]);
+      for (int q = 0; q < AT_ONCE; ++q) load(i, Where::held_tile(first + q), tiles[q]);
 #pragma unroll
       for (int k = 0; k < RESIDENT; ++k)
         if (k - k % AT_ONCE == first)
@@ -188,22 +207,23 @@ __device__ __forceinline__ void place_weights(Tile (&held)[ROWS][RESIDENT ? RESI
           for (int e = 0; e < 4; ++e) held[i][k][e] = tiles[k % AT_ONCE][e];
     }
 #pragma unroll 1
-    for (int k = RESIDENT; k < TILES_K; ++k) {
+    for (int index = 0; index < Where::SHARED; ++index) {
       Tile tile;
-      load(i, k, tile);
-      store_tile(tile, rest + (i * (TILES_K - RESIDENT) + k - RESIDENT) * 512);
+      load(i, Where::shared_tile(index), tile);
+      store_tile(tile, rest + (i * Where::SHARED + index) * 512);
     }
   }
 }
 
-// acc[i][j] += A[i] B[j]^T along TILES_K tiles of K, for ROWS tiles of A and COLUMNS of B. The
-// first RESIDENT tiles of K of A are in registers, the others in shared memory, 512 bytes each.
+// acc[i][j] += A[i] B[j]^T along TILES_K tiles of K, for ROWS tiles of A and COLUMNS of B, where A
+// is as `place_weights` left it, 512 bytes a tile in shared memory.
 // `b` is the address of this lane's row of B: 16-byte column lane / 8 of row lane % 8; the rows of
 // the next 8 columns of B are `stride` bytes on.
 template <class T, bool EXACT, int ROWS, int COLUMNS, int TILES_K, int RESIDENT, int CHAINS>
 __device__ __forceinline__ void multiply_tiles(float (&acc)[CHAINS][ROWS][COLUMNS][4],
                                                const Tile (&held)[ROWS][RESIDENT ? RESIDENT : 1],
                                                u32 rest, u32 b, int stride) {
+  using Where = Split<TILES_K, RESIDENT, turns(ROWS, COLUMNS, RESIDENT, TILES_K - RESIDENT)>;
 #pragma unroll
   for (int k = 0; k < TILES_K; k += 2) {
     u32 h[COLUMNS][4];
@@ -217,14 +237,15 @@ __device__ __forceinline__ void multiply_tiles(float (&acc)[CHAINS][ROWS][COLUMN
       if (k + q >= TILES_K) break;
 #pragma unroll
       for (int i = 0; i < ROWS; ++i) {
-        if (k + q < RESIDENT) {
+        if (Where::is_held(k + q)) {
 #pragma unroll
           for (int j = 0; j < COLUMNS; ++j)
-            multiply<T, EXACT>(acc[(k + q) % CHAINS][i][j], held[i][k + q < RESIDENT ? k + q : 0],
-                               h[j][2 * q], h[j][2 * q + 1]);
+            multiply<T, EXACT>(acc[(k + q) % CHAINS][i][j],
+                               held[i][Where::is_held(k + q) ? Where::held(k + q) : 0], h[j][2 * q],
+                               h[j][2 * q + 1]);
         } else {
           u32 a[4];
-          load_tile(a, rest + (i * (TILES_K - RESIDENT) + k + q - RESIDENT) * 512);
+          load_tile(a, rest + (i * Where::SHARED + Where::shared(k + q)) * 512);
 #pragma unroll
           for (int j = 0; j < COLUMNS; ++j)
             multiply<T, EXACT>(acc[(k + q) % CHAINS][i][j], a, h[j][2 * q], h[j][2 * q + 1]);
@@ -268,11 +289,6 @@ template <int COUNT> __device__ __forceinline__ void take_registers() {
 }
 template <int COUNT> __device__ __forceinline__ void leave_registers() {
   if constexpr (COUNT > 0) asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(COUNT));
-}
-
-// A barrier of the first `threads` threads of the block only.
-__device__ __forceinline__ void sync_some(int threads) {
-  asm volatile("bar.sync 1, %0;" ::"r"(threads) : "memory");
 }
 
 __device__ __forceinline__ void clear_shared(void* start, int bytes) {  // by all threads

@@ -1,30 +1,27 @@
-"""CUDA C++ text to a cubin by NVRTC, through cuda.core, with a cache on disk.
+"""CUDA C++ text to a cubin by NVRTC, through cuda.core, kept on disk.
 
-A cache entry is named by the digest of everything that decides its content (source, options,
-architecture, versions) and holds `sha256(cubin) + cubin`. Entries appear by an atomic rename, so
-processes may share the folder; an entry whose digest is wrong is compiled again.
+What is kept is found by source, options, architecture and the version of CUDA's Python packages.
+NVRTC and cuda.core are only loaded to compile: a kernel that is kept takes neither.
 """
 
 from __future__ import annotations
 
-import hashlib
-from contextlib import suppress
 from functools import lru_cache
-from importlib.metadata import version
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from cuda.bindings import nvrtc
-from cuda.core import Program, ProgramOptions
+from cuda.bindings import __version__ as bindings_version
 
-from rnnkernels.disk import cache_folder, write_atomically
+from rnnkernels.disk import kept
 from rnnkernels.errors import CompileError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-_DIGEST = 32  # bytes of a sha256
+if find_spec("cuda.core") is None:
+    raise ImportError("the package cuda-core is not installed: it compiles the kernels")
+
 # Families whose own instructions are wanted; the suffix ties a cubin to that one family.
 _FAMILIES = {(9, 0): "sm_90a", (10, 0): "sm_100a"}
 
@@ -60,42 +57,13 @@ def cubin(source: str, arch: str, *options: str) -> bytes:
 
     `options` go to ptxas, for instance "--maxrregcount=128". Raises CompileError with NVRTC's log.
     """
-    entry = cache_folder() / f"{_digest(source, arch, options)}.cubin"
-    found = _read(entry)
-    if found is None:
-        found = _compile(source, arch, options)
-        _write(entry, found)
-    return found
-
-
-def _digest(source: str, arch: str, options: tuple[str, ...]) -> str:
-    parts = (source, arch, *options, *_versions())
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-@lru_cache(maxsize=1)
-def _versions() -> tuple[str, ...]:
-    """Return the versions of what turns text into machine code."""
-    return version("cuda-core"), *(str(number) for number in nvrtc.nvrtcVersion()[1:])
-
-
-def _read(entry: Path) -> bytes | None:
-    """Return an entry's cubin, or None if there is none or it is damaged."""
-    try:
-        content = entry.read_bytes()
-    except OSError:
-        return None
-    digest, body = content[:_DIGEST], content[_DIGEST:]
-    return body if hashlib.sha256(body).digest() == digest else None
-
-
-def _write(entry: Path, body: bytes) -> None:
-    """Keep a cubin; a folder that cannot be written to only costs the next process its time."""
-    with suppress(OSError):
-        write_atomically(entry, hashlib.sha256(body).digest() + body)
+    parts = (source, arch, *options, bindings_version)
+    return kept(parts, lambda: _compile(source, arch, options))
 
 
 def _compile(source: str, arch: str, options: tuple[str, ...]) -> bytes:
+    from cuda.core import Program, ProgramOptions  # noqa: PLC0415 - takes long, and is rarely needed
+
     settings = ProgramOptions(
         arch=arch, std="c++17", name="rnnkernels.cu", ptxas_options=list(options) or None
     )

@@ -64,7 +64,7 @@ def source(problem: Problem, plan: Plan, *, backward: bool, dstates: bool = Fals
     if backward:
         constants |= {"HAS_DSTATES": dstates, "Product": STORE[product_type(problem)]}
     name = "grid_backward.cu" if backward else "grid_forward.cu"
-    cell = cuda_source(problem.cell, fast=problem.dtype == torch.bfloat16)
+    cell = cuda_source(problem.cell, problem.dtype)
     return program(cell, constants, "grid_common.cuh", name)
 
 

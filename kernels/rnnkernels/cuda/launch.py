@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from cuda.bindings import driver
-from cuda.core import ObjectCode
 
 from rnnkernels.cuda.sizes import Grid as Grid  # noqa: PLC0414, TC001 - offered
-from rnnkernels.driver import bind_context, checked
+from rnnkernels.driver import bind_context, checked, load_kernel
 from rnnkernels.errors import UnsupportedError
 from rnnkernels.gpus import Gpu
 
@@ -51,7 +50,7 @@ class Launch:
     def __init__(self, cubin: bytes, name: str, grid: Grid, device: int) -> None:
         with torch.cuda.device(device):
             bind_context(device)
-            self._kernel, self._function = _load(cubin, name, device)
+            self._function = _load(cubin, name, device)
             _allow(self._function, grid)
             self.resident = _resident(self._function, grid, device)
         self.device = device
@@ -106,11 +105,10 @@ def _mark() -> torch.cuda.Event:
 
 
 @lru_cache(maxsize=1024)
-def _load(cubin: bytes, name: str, _device: int) -> tuple[Any, Any]:
-    """Return a kernel, to be kept alive, and its function in the current context: the device's."""
-    kernel = ObjectCode.from_cubin(cubin).get_kernel(name)
-    handle = driver.CUkernel(int(kernel.handle))
-    return kernel, checked("find the kernel", driver.cuKernelGetFunction(handle))
+def _load(cubin: bytes, name: str, _device: int) -> Any:
+    """Return a kernel's function in the current context: the device's."""
+    kernel = load_kernel(cubin, name)
+    return checked("find the kernel", driver.cuKernelGetFunction(kernel))
 
 
 def _allow(function: Any, grid: Grid) -> None:

@@ -57,7 +57,7 @@ class Sizes:
     product: int  # bytes of an element of R h as backward reads it
     steps: int  # operations of a cell's forward step
     back_steps: int  # and of its derivative
-    fast: bool  # the equations take tanh and exp of the hardware, as exact as bfloat16
+    fast: bool  # the equations take exp and tanh of the hardware, as exact as 16 bits can tell
 
     @classmethod
     def of(cls, cell: Cell, dtype: torch.dtype) -> Sizes:
@@ -72,7 +72,7 @@ class Sizes:
             4 if _magnifies(cell) else dtype.itemsize,
             len(cell.forward.nodes),
             len(cell.backward.nodes),
-            dtype == torch.bfloat16,
+            dtype.itemsize == 2,
         )
 
     @property

@@ -1,27 +1,28 @@
 """From a Triton function to a loaded kernel, and its launch, without a compiler on the machine.
 
 Triton builds cubins with the assembler it brings along, but its own launcher wants a C compiler.
-So kernels are launched here through the CUDA driver.
+So kernels are launched here through the CUDA driver, and kept on disk beside those of CUDA C++:
+Triton itself, whose import and cache take half a second, is only loaded to compile.
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
 import re
 import subprocess
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
 
-from rnnkernels.driver import bind_context, checked
+from rnnkernels.disk import kept
+from rnnkernels.driver import bind_context, checked, load_kernel
 from rnnkernels.errors import CompileError, UnsupportedError
-from rnnkernels.triton.template import kernel
+from rnnkernels.triton.template import kernel, kernel_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,13 +65,52 @@ class Build:
         found |= dict.fromkeys(self.scalars, "i32")
         return found | {name: "constexpr" for name, _ in self.constants}
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Texts that decide the machine code, whatever the process."""
+        source = kernel_source(self.cell, self.template, fast=self.fast)
+        return source, repr((self.signature, self.constants, self.warps, self.alignment))
+
+
+@dataclass(frozen=True)
+class Code:
+    """Machine code, the name of the kernel in it, and the bytes of shared memory it is given."""
+
+    cubin: bytes
+    name: str
+    shared: int
+
 
 @lru_cache(maxsize=1024)
-def cubin(build: Build, capability: tuple[int, int]) -> Any:
-    """Return Triton's compiled kernel (`.asm["cubin"]`, `.metadata`); no GPU is needed.
+def code(build: Build, capability: tuple[int, int]) -> Code:
+    """Return a kernel's machine code, kept on disk; no GPU is needed. Raises CompileError."""
 
-    Triton keeps results on disk by source, options and version. Raises CompileError.
-    """
+    def made() -> bytes:
+        found = compiled(build, capability)
+        about = {"name": found.metadata.name, "shared": found.metadata.shared}
+        return json.dumps(about).encode() + b"\n" + bytes(found.asm["cubin"])
+
+    about, cubin = kept((*build.parts, repr(capability), _version()), made).split(b"\n", 1)
+    return Code(cubin, **json.loads(about))
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    try:
+        return version("triton")
+    except PackageNotFoundError:  # some builds of PyTorch bring it under another name
+        import triton  # noqa: PLC0415
+
+        return str(triton.__version__)
+
+
+@lru_cache(maxsize=1024)
+def compiled(build: Build, capability: tuple[int, int]) -> Any:
+    """Return what Triton makes of a kernel (`.asm`, `.metadata`). Raises CompileError."""
+    import triton  # noqa: PLC0415 - takes long, and is rarely needed
+    from triton.backends.compiler import GPUTarget  # noqa: PLC0415
+    from triton.compiler import ASTSource  # noqa: PLC0415
+
     aligned = {
         (k,): [["tt.divisibility", build.alignment * dtype.itemsize]]
         for k, (_, dtype) in enumerate(build.pointers)
@@ -104,15 +144,17 @@ class Usage:
 
 def usage(build: Build, capability: tuple[int, int], folder: Path) -> Usage:
     """Return the resources of a kernel; `folder` takes the cubin for the tool that reads it."""
-    compiled = cubin(build, capability)
+    import triton  # noqa: PLC0415 - brings the tool that reads machine code
+
+    found = code(build, capability)
     path = folder / "kernel.cubin"
-    path.write_bytes(compiled.asm["cubin"])
+    path.write_bytes(found.cubin)
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
     report = subprocess.run(
         [tool, "-res-usage", path], check=True, capture_output=True, text=True
     ).stdout
     numbers = {key: int(n) for key, n in re.findall(r"(REG|STACK|LOCAL):(\d+)", report)}
-    return Usage(numbers["REG"], numbers["STACK"] + numbers["LOCAL"], compiled.metadata.shared)
+    return Usage(numbers["REG"], numbers["STACK"] + numbers["LOCAL"], found.shared)
 
 
 @dataclass(frozen=True)
@@ -155,18 +197,15 @@ def loaded(build: Build, device: int) -> Loaded:
     """Compile if need be, and load on a device. Raises CompileError, UnsupportedError."""
     from cuda.bindings import driver  # noqa: PLC0415 - not on every machine
 
-    compiled = cubin(build, torch.cuda.get_device_capability(device))
-    shared, room = compiled.metadata.shared, shared_memory(device)
+    found = code(build, torch.cuda.get_device_capability(device))
+    shared, room = found.shared, shared_memory(device)
     if shared > room:
         raise UnsupportedError(
             f"{build.template} needs {shared:,} B of shared memory, this GPU has {room:,} B; "
             'use backend="alternating"'
         )
     bind_context(device)
-    answer = driver.cuLibraryLoadData(compiled.asm["cubin"], [], [], 0, [], [], 0)
-    library = checked("load", answer)
-    answer = driver.cuLibraryGetKernel(library, compiled.metadata.name.encode())
-    handle = checked("find the kernel", answer)
+    handle = load_kernel(found.cubin, found.name)
     wanted = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
     answer = driver.cuKernelSetAttribute(wanted, shared, handle, driver.CUdevice(device))
     checked("reserve shared memory", answer)
