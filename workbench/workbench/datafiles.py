@@ -1,4 +1,4 @@
-"""The problem files and recorded results that come with the project.
+"""The problem files, recorded results and trained detector that come with the project.
 
 A checkout reads them from ``data/``; an installed wheel carries a copy inside the package.
 """
@@ -13,7 +13,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def folder(kind: str) -> Path:
-    """Return the folder of one kind of file: ``"spaces"``, ``"results"`` or ``"reference"``.
+    """Return the folder of a kind of file: "spaces", "results", "reference" or "detector".
 
     Raises
     ------

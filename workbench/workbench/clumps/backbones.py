@@ -19,8 +19,9 @@ from workbench.clumps.extras import need
 from workbench.errors import WorkbenchError
 
 RANDOM, ZOOBOT, IMAGENET = "random", "zoobot", "imagenet"
-# Fits a laptop and a file of 16 MB.
-DEFAULT = "convnext_atto"
+# Fits a laptop and a file of 16 MB, and learns from few galaxies: from random weights the ConvNeXt
+# encoders need several times the steps.
+DEFAULT = "resnet18"
 FILES = ("config.json", "model.safetensors")
 
 
@@ -66,7 +67,8 @@ BACKBONES = {
         Backbone(
             "convnext_nano", _HUB + "convnext_nano", _FOUR, _STRIDES, (80, 160, 320, 640), _LICENCE
         ),
-        Backbone("resnet18", _HUB + "resnet18", _FIVE, _STRIDES, (64, 128, 256, 512), _LICENCE),
+        # Without its last stage: 3 of 11 million weights, and a context of 7 clumps.
+        Backbone("resnet18", _HUB + "resnet18", _FIVE[:3], _STRIDES[:3], (64, 128, 256), _LICENCE),
         Backbone("resnet50", _HUB + "resnet50", _FIVE, _STRIDES, (256, 512, 1024, 2048), _LICENCE),
         Backbone(
             "efficientnet_b0", _HUB + "efficientnet_b0", _FIVE, _STRIDES, (24, 40, 112, 320),
@@ -192,4 +194,7 @@ def freeze(model: Any, trainable_stages: int) -> int:
     for name, parameter in model.named_parameters():
         flat = name.replace(".", "_") + "_"
         parameter.requires_grad_(everything or flat.startswith(tuple(f"{k}_" for k in keep)))
+    for module in model.modules():  # what does not learn keeps its statistics too
+        if not any(parameter.requires_grad for parameter in module.parameters()):
+            module.eval()
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -56,7 +56,6 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--min-flux-ratio", type=float, default=0.0, help="ignore fainter truth on validation")
     add("--precision", choices=("32-true", "bf16-mixed", "16-mixed"), default="32-true")
     add("--devices", type=positive, default=1)
-    add("--loaders", type=count, default=0, help="processes that augment pictures")
 
 
 def count(text: str) -> int:
@@ -94,7 +93,7 @@ def plan(args: argparse.Namespace) -> Plan:
         epochs=args.epochs, batch=args.batch, learning_rate=args.learning_rate,
         patience=args.patience, min_flux_ratio=args.min_flux_ratio, weights=args.weights,
         trainable_stages=args.stages, precision=args.precision, devices=args.devices,
-        seed=args.seed, workers=args.loaders,
+        seed=args.seed,
     )  # fmt: skip
     config = DetectorConfig(backbone=args.backbone)
     valid, learning = validation(args), request(args)

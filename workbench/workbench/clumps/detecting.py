@@ -36,6 +36,7 @@ def run_detector(
     psf_fwhm: float | None = None,
     host_only: bool = False,
     merged: bool = False,
+    orientations: int = 1,
     device: str | None = None,
     report: Report | None = None,
 ) -> Iterator[tuple[Galaxy, Detections]]:
@@ -49,20 +50,23 @@ def run_detector(
         Pixels, for pictures whose own is unknown.
     host_only, merged
         Keep what lies on the host's segment; join detections within one PSF FWHM.
+    orientations
+        Look at each picture in so many, up to 8, and average: slower, surer.
     device
         torch's; by default a GPU where there is one.
     report
         Receives pictures without PSF; without a report they are an error.
     """
     torch = need("torch")
-    from workbench.clumps.detector import detect  # noqa: PLC0415 - torch takes seconds
+    from workbench.clumps.turned import detect_turned  # noqa: PLC0415 - torch takes seconds
     from workbench.clumps.weights import load_detector  # noqa: PLC0415
 
     model, config, _ = load_detector(weights)
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     known = _with_psf(galaxies, psf_fwhm, report)
     while batch := list(itertools.islice(known, BATCH)):
-        for galaxy, one in zip(batch, detect(model, config, batch), strict=True):
+        each = detect_turned(model, config, batch, orientations)
+        for galaxy, one in zip(batch, each, strict=True):
             found = on_host(one, segmentation_mask(galaxy)) if host_only else one
             yield galaxy, merge(found, galaxy.truth.psf_fwhm or 0.0) if merged else found
 

@@ -198,27 +198,31 @@ def _find(
 def padded_batch(
     model: FasterRCNN, images: Sequence[Tensor], size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Normalise `images` (C, H, W) and pad them with zeros to `size`, on the model's device.
+    """Pad `images` (C, H, W) with black to `size` and normalise them, on the model's device.
 
     Returns (B, C, *size) and the heights and widths without padding (B, 2).
     """
     device = next(model.parameters()).device
     sizes = torch.tensor([image.shape[1:] for image in images])
-    if bool((sizes == sizes[0]).all()):  # one copy and one kernel for all
-        batch = _normalised(model, torch.stack(list(images)).to(device))
+    alike = bool((sizes == sizes[0]).all()) and len({image.dtype for image in images}) == 1
+    if alike:  # one copy for all
+        batch = torch.stack(list(images)).to(device)
         room = (0, size[1] - batch.shape[3], 0, size[0] - batch.shape[2])
         batch = nn.functional.pad(batch, room)
     else:
         batch = torch.zeros(len(images), images[0].shape[0], *size, device=device)
         for row, image in zip(batch, images, strict=True):
-            filled = _normalised(model, image.to(device))
-            row[:, : image.shape[1], : image.shape[2]] = filled
-    return batch, sizes.to(device)
+            row[:, : image.shape[1], : image.shape[2]] = _as_float(image.to(device))
+    return normalised(model, batch), sizes.to(device)
 
 
-def _normalised(model: FasterRCNN, images: Tensor) -> Tensor:
-    """Images (..., C, H, W), bytes or float in [0, 1]."""
-    images = images.float() / 255 if images.dtype == torch.uint8 else images
+def _as_float(images: Tensor) -> Tensor:
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def normalised(model: FasterRCNN, images: Tensor) -> Tensor:
+    """Return `images` (..., C, H, W), bytes or float in [0, 1], as the encoder wants them."""
+    images = _as_float(images)
     mean, std = (
         torch.tensor(values, device=images.device)[:, None, None]
         for values in (model.transform.image_mean, model.transform.image_std)

@@ -28,7 +28,7 @@ from workbench.clumps.evaluate import (
 from workbench.clumps.samples import Split, sample
 from workbench.clumps.sources import galaxies
 from workbench.clumps.training import AtomicCheckpoints, ClumpTraining, TrainOptions, callbacks
-from workbench.clumps.weights import load_detector, save_detector, write_atomically
+from workbench.clumps.weights import load_detector, read_card, save_detector, write_atomically
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -173,7 +173,11 @@ def _start(plan: Plan) -> tuple[FasterRCNN, DetectorConfig]:
     model, config, _ = load_detector(plan.start_from)
     if config != plan.config:
         raise WorkbenchError(f"{plan.start_from}: its config is {config}, expected {plan.config}")
-    return model.train(), config  # Lightning keeps the mode that a module comes in
+    model.train()  # Lightning keeps the mode that a module comes in
+    for module in model.modules():  # a few galaxies do not change the statistics of thousands
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+    return model, config
 
 
 def _finish(plan: Plan, module: ClumpTraining, folder: Path, rows: list[dict[str, float]]) -> None:
@@ -204,6 +208,7 @@ def _finish(plan: Plan, module: ClumpTraining, folder: Path, rows: list[dict[str
             "best_epoch": int(best["epoch"]),
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
             "torch": torch.__version__,
+            "before": None if plan.start_from is None else read_card(plan.start_from)["training"],
         },
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "commit": commit(),

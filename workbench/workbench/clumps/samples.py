@@ -1,4 +1,4 @@
-"""Galaxies as the network sees them, and their augmentation: fixed by seed, epoch and index."""
+"""Galaxies as the network sees them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.clumps.extras import need
-from workbench.clumps.galaxy import Annotation, annotation
-from workbench.clumps.inject import turn_points
+from workbench.clumps.galaxy import annotation
 from workbench.clumps.scaling import to_fixed_psf
 
 if TYPE_CHECKING:
@@ -17,15 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from workbench.clumps.galaxy import Galaxy
-
-# Same change in every band, so that colours stay: what sky, exposure and seeing vary by.
-MOST_NOISE = 0.03  # of full scale: twice that of Stripe 82 pictures
-MOST_GAIN = 0.15
-BLUR_PIXELS = (0.3, 1.2)  # at 6 pixels per FWHM: seeing up to 11 % worse
-BLUR_PART = 0.3
-# Larger pictures are cut at random: bounds time and memory of a step. A typical one has 171 pixels.
-LARGEST = 192
+    from workbench.clumps.galaxy import Annotation, Galaxy
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,48 +71,3 @@ def sample(galaxy: Galaxy, pixels_per_fwhm: float) -> Sample:
         np.abs(y - (height - 1) / 2) <= height / 2
     )
     return Sample((image * 255).round().astype(np.uint8), scaled.keep(inside))
-
-
-def augment(
-    one: Sample, seed: int, epoch: int, index: int
-) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the picture turned, dimmed, blurred, noisy and cut, and its boxes.
-
-    The image is (H, W, C) float32 in [0, 1]; boxes (N, 4); which of them (N,) are still inside.
-    """
-    rng = np.random.default_rng([seed, epoch, index])
-    which = int(rng.integers(8))
-    image = np.rot90(one.image, which % 4)
-    image = image[:, ::-1] if which >= 4 else image
-    truth = one.truth
-    at = turn_points(truth.centres, (truth.width, truth.height), which)
-    half = (truth.boxes[:, 2:] - truth.boxes[:, :2]) / 2
-    half = half[:, ::-1] if which % 2 else half
-    pixels = image.astype(np.float32) / np.float32(255)
-    if rng.random() < BLUR_PART:
-        blur = need("scipy.ndimage").gaussian_filter
-        pixels = blur(pixels, (*[float(rng.uniform(*BLUR_PIXELS))] * 2, 0))
-    gain = np.float32(1 + rng.uniform(-MOST_GAIN, MOST_GAIN))
-    noise = rng.standard_normal(pixels.shape[:2], np.float32) * np.float32(
-        rng.uniform(0, MOST_NOISE)
-    )
-    changed: NDArray[np.float32] = (pixels * gain + noise[:, :, None]).clip(0, 1)
-    return _cut(changed, np.concatenate([at - half, at + half], axis=1), rng)
-
-
-def cut_size(height: int, width: int) -> tuple[int, int]:
-    """Return the size of a picture after the cut to `LARGEST`."""
-    return min(height, LARGEST), min(width, LARGEST)
-
-
-def _cut(
-    image: NDArray[np.float32], boxes: NDArray[np.float64], rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
-    """Return a part of `image`, all `boxes` in its pixels, and which are centred in it."""
-    height, width = cut_size(*image.shape[:2])
-    top = int(rng.integers(image.shape[0] - height + 1))
-    left = int(rng.integers(image.shape[1] - width + 1))
-    moved = boxes - np.array([left, top, left, top])
-    centres = (moved[:, :2] + moved[:, 2:]) / 2
-    inside = ((centres > -0.5) & (centres < np.array([width, height]) - 0.5)).all(axis=1)
-    return image[top : top + height, left : left + width], moved, inside

@@ -259,7 +259,7 @@ def _clumps(
     return placed
 
 
-def _star_flux(rng: np.random.Generator, r_flux: float) -> NDArray[np.float64]:
+def star_flux(rng: np.random.Generator, r_flux: float) -> NDArray[np.float64]:
     """Return the flux of a star of the main sequence's colours, from blue to red."""
     g_r = float(rng.uniform(0.25, 1.4))
     r_i = 0.35 * g_r if g_r < 1.2 else float(rng.uniform(0.4, 1.4))
@@ -275,7 +275,7 @@ def _odd_objects(
         x, y = _place(rng, host, Label.ODD, frame)
         bright = float(np.exp(rng.uniform(np.log(0.004), np.log(0.25)))) * total[R]
         if rng.random() < 0.75:
-            drawn.append(Point(x, y, _star_flux(rng, bright), 0.0, Label.ODD))
+            drawn.append(Point(x, y, star_flux(rng, bright), 0.0, Label.ODD))
         else:
             colours = rng.normal([1.6, 0.85, 0.4], [0.3, 0.2, 0.1])
             size = float(rng.uniform(0.3, 0.8))
@@ -293,7 +293,7 @@ def _field(rng: np.random.Generator, width: float, host: Host) -> list[Point]:
             continue
         flux = float(10 ** (0.4 * (22.5 - (22.8 - rng.exponential(1.3)))))
         if rng.random() < 0.35:
-            points.append(Point(x, y, _star_flux(rng, flux), 0.0, None))
+            points.append(Point(x, y, star_flux(rng, flux), 0.0, None))
         else:
             colours = rng.normal([1.1, 0.7, 0.35], [0.3, 0.35, 0.15])
             points.append(Point(x, y, colours_to_flux(flux, colours), rng.uniform(0.3, 0.9), None))

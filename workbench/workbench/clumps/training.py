@@ -26,10 +26,10 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch.utils.data import DataLoader, Dataset
 
 from workbench.clumps import backbones
+from workbench.clumps.augment import augment, cut_size, draw
 from workbench.clumps.batched_losses import losses
-from workbench.clumps.detector import HALF_PIXEL, infer, padded_batch, padded_size, to_tensor
+from workbench.clumps.detector import infer, normalised, padded_size
 from workbench.clumps.evaluate import choose_threshold, match_all, rates
-from workbench.clumps.samples import augment, cut_size
 from workbench.clumps.weights import write_atomically
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 # Validation goes in parts of this number: few, so that most pictures find others of their size.
 VALID_PARTS = 8
 HISTORY = "history.jsonl"  # in a run's folder: a row an epoch
-Batch = tuple[list["Tensor"], list[dict[str, "Tensor"]]]
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,8 @@ class TrainOptions:
         Start of the encoder (see `backbones.encoder`), and how many of its last stages learn.
     keep_last
         Give the last epoch's weights, not those of the best: validation is too small to choose.
-    precision, devices, workers
-        Lightning's, and loader processes.
+    precision, devices
+        Lightning's.
     """
 
     epochs: int = 40
@@ -86,28 +85,11 @@ class TrainOptions:
     keep_last: bool = False
     precision: str = "32-true"
     devices: int = 1
-    workers: int = 0
     seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON keeps."""
         return asdict(self)
-
-
-class _Pictures(Dataset[tuple["Tensor", dict[str, "Tensor"]]]):
-    """Augmented training pictures of one epoch."""
-
-    def __init__(self, samples: Sequence[Sample], seed: int, epoch: int) -> None:
-        self.samples, self.seed, self.epoch = samples, seed, epoch
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        image, boxes, inside = augment(self.samples[index], self.seed, self.epoch, index)
-        labels = torch.from_numpy(self.samples[index].truth.labels[inside])
-        corners = torch.from_numpy(boxes[inside] + HALF_PIXEL).float()
-        return to_tensor(image), {"boxes": corners, "labels": labels}
 
 
 class _Indices(Dataset[int]):
@@ -121,8 +103,9 @@ class _Indices(Dataset[int]):
         return index
 
 
-def _collate(rows: list[tuple[Tensor, dict[str, Tensor]]]) -> Batch:
-    return [image for image, _ in rows], [target for _, target in rows]
+def _bytes(one: Sample) -> Tensor:
+    """Return the picture (C, H, W) uint8."""
+    return torch.from_numpy(np.ascontiguousarray(one.image.transpose(2, 0, 1)))
 
 
 def batches(samples: Sequence[Sample], options: TrainOptions, epoch: int) -> list[list[int]]:
@@ -168,15 +151,14 @@ class ClumpTraining(pl.LightningModule):
         self.trainable = backbones.freeze(model.backbone.body, options.trainable_stages)
         # Of each validation picture in this epoch, cleared at its end.
         self.found: dict[int, Detections] = {}
+        self._pictures: list[Tensor] = []
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Return this epoch's pictures in this epoch's order."""
+        """Return the indices of this epoch's pictures, a batch at a time."""
         epoch, options = self.trainer.current_epoch, self.options
         return DataLoader(
-            _Pictures(self.split.train, options.seed, epoch),
+            _Indices(len(self.split.train)),
             batch_sampler=_share(batches(self.split.train, options, epoch), self.trainer),
-            collate_fn=_collate,
-            num_workers=options.workers,
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -185,21 +167,23 @@ class ClumpTraining(pl.LightningModule):
         rows = [row for row in rows if row]
         return DataLoader(_Indices(len(self.split.valid)), batch_sampler=_share(rows, self.trainer))
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Fix what torchvision draws (the regions that are scored) by the step's number."""
-        del batch, batch_idx
-        torch.manual_seed(self.options.seed * 1_000_003 + self.global_step)
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """Return the sum of the four losses of region proposals and heads."""
         del batch_idx
-        images, targets = batch
-        sides = [padded_size(image.shape[1], image.shape[2]) for image in images]
-        size = (max(height for height, _ in sides), max(width for _, width in sides))
-        batch_images, sizes = padded_batch(self.model, images, size)
-        found = losses(self.model, batch_images, sizes, targets)
+        seed = self.options.seed * 1_000_003 + self.global_step
+        torch.manual_seed(seed)  # fixes which regions are scored
+        if not self._pictures:  # all on the device: steps never wait for pictures
+            self._pictures = [_bytes(one).to(self.device) for one in self.split.train]
+        indices = batch.tolist()
+        samples = [self.split.train[k] for k in indices]
+        changes = [draw(one.truth, self.options.seed, self.current_epoch, k)
+                   for one, k in zip(samples, indices, strict=True)]  # fmt: skip
+        images, sizes, targets = augment(
+            samples, [self._pictures[k] for k in indices], changes, seed
+        )
+        found = losses(self.model, normalised(self.model, images), sizes, targets)
         total = torch.stack(list(found.values())).sum()
-        self.log("train_loss", total, on_step=False, on_epoch=True, batch_size=len(images),
+        self.log("train_loss", total, on_step=False, on_epoch=True, batch_size=len(indices),
                  prog_bar=True, sync_dist=True)  # fmt: skip
         return total
 
@@ -207,7 +191,7 @@ class ClumpTraining(pl.LightningModule):
         """Keep what is found in these pictures."""
         del batch_idx
         indices = [int(index) for index in batch]
-        images = [to_tensor(self.split.valid[k].image) for k in indices]
+        images = [_bytes(self.split.valid[k]) for k in indices]
         found = infer(self.model, self.config, images)
         self.found.update(zip(indices, found, strict=True))
 

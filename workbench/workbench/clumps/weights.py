@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from workbench import datafiles
 from workbench.clumps.detector import build
 from workbench.clumps.detector_config import config_from_dict
 from workbench.errors import WorkbenchError
@@ -26,6 +27,19 @@ if TYPE_CHECKING:
     from workbench.clumps.detector_config import DetectorConfig
 
 FORMAT = "flashclump-detector-1"
+
+
+def shipped() -> Path:
+    """Return the weights of the detector that comes with the project, its card beside it.
+
+    It was trained on simulated galaxies alone: any real one is new to it.
+
+    Raises
+    ------
+    WorkbenchError
+        The installation lacks it.
+    """
+    return datafiles.folder("detector") / "clumps.safetensors"
 
 
 def card_path(path: Path | str) -> Path:
@@ -64,7 +78,8 @@ def save_detector(
 
 def _stored(tensor: Tensor) -> Tensor:
     kept = tensor.detach().cpu().contiguous()
-    return kept.half() if kept.dtype == torch.float32 else kept
+    # Variances and biases are few and may be tiny: they stay as they are.
+    return kept.half() if kept.dtype == torch.float32 and kept.ndim > 1 else kept
 
 
 def write_atomically(path: Path, content: bytes) -> None:
