@@ -77,6 +77,13 @@ class Notebook:
         self.page.screenshot(path=path)
         return path
 
+    def overhang(self, selector: str) -> float:
+        """Return by how many pixels the widest of some elements passes its output's right edge."""
+        right = """selector => Math.max(...[...document.querySelectorAll(selector)].map(element =>
+          element.getBoundingClientRect().right
+          - element.closest('.jp-OutputArea-output').getBoundingClientRect().right))"""
+        return float(self.page.evaluate(right, selector))
+
     def theme(self, name: str) -> None:
         """Switch JupyterLab to one of its themes, "JupyterLab Light" or "JupyterLab Dark"."""
         command = (
@@ -88,15 +95,15 @@ class Notebook:
         self.page.wait_for_selector(body, state="attached", timeout=20 * SECOND)
 
 
-def run_notebook(page: Page, lab: Lab, notebook: str) -> Notebook:
-    """Open a notebook, wait for its kernel, run every cell and wait for the last one."""
+def run_notebook(page: Page, lab: Lab, notebook: str, seconds: float = 60) -> Notebook:
+    """Open a notebook, wait for its kernel, run every cell and so long for the last one."""
     page.goto(f"{lab.page(notebook)}&reset", timeout=60 * SECOND)
     idle = ".jp-Notebook-ExecutionIndicator[data-status='idle']"
     page.wait_for_selector(".jp-NotebookPanel .jp-Notebook", timeout=60 * SECOND)
     page.wait_for_selector(idle, timeout=60 * SECOND)
     assert page.evaluate(_KERNEL_READY), "the kernel never answered"
     page.evaluate(_RUN_ALL)
-    page.wait_for_function(_ALL_RAN, timeout=60 * SECOND)
+    page.wait_for_function(_ALL_RAN, timeout=seconds * SECOND)
     page.wait_for_selector(idle, timeout=60 * SECOND)
     ran = Notebook(page)
     errors = ran.errors()

@@ -59,8 +59,15 @@ def test_rates_are_those_of_the_threshold(threshold: float, hits: int, found: in
 def test_it_starts_at_the_threshold_chosen_for_the_cut() -> None:
     assert EvaluationState.of(Scored(GALAXIES, METHOD)).threshold == 0.5
     assert EvaluationState.of(Scored(GALAXIES, METHOD, 0.03)).threshold == 0.65
-    assert Scored(GALAXIES, METHOD).scores == (0.4, 0.9)
-    assert Scored(GALAXIES, OTHER).scores == (0.0, 1.0)
+
+
+def test_the_slider_reaches_every_score_and_stops_at_the_chosen_one() -> None:
+    low, high, step = Scored(GALAXIES, METHOD, 0.03).scale
+    assert (low, high, step) == pytest.approx((0.4, 0.9, 0.0025))
+    low, high, step = Scored(GALAXIES, replace(METHOD, threshold=0.5011)).scale
+    assert 0.4 - step < low <= 0.4
+    assert (0.5011 - low) / step == pytest.approx(round((0.5011 - low) / step))
+    assert Scored(GALAXIES, OTHER).scale == (1.0, 1.0, 1.0)  # nothing was found
 
 
 def test_the_galaxies_that_change_are_those_between_the_two_thresholds() -> None:
@@ -91,7 +98,8 @@ def test_the_verdict_says_rates_intervals_and_numbers() -> None:
 
 def test_the_panel_follows_its_slider() -> None:
     panel = EvaluationPanel(GALAXIES, [METHOD, OTHER])
-    assert (panel.threshold.min, panel.threshold.max, panel.threshold.value) == (0.4, 0.9, 0.5)
+    assert panel.threshold.min == pytest.approx(0.4)
+    assert (panel.threshold.max, panel.threshold.value) == (0.9, 0.5)
     assert panel.verdict.value == state(0.5).verdict
     assert "0 of 3 galaxies change" in panel.changed.value
     before = panel.galaxies.value

@@ -185,3 +185,26 @@ def test_a_quick_look_takes_fewer_epochs() -> None:
     assert epochs(12, {}) == 12
     assert epochs(12, {"FLASHCLUMP_EPOCHS": "2"}) == 2
     assert epochs(1, {"FLASHCLUMP_EPOCHS": "2"}) == 1
+
+
+def evaluation() -> dict[str, object]:
+    rate = {
+        "criterion": "within_fwhm", "min_flux_ratio": 0.03, "completeness": 0.8, "purity": None,
+        "f1": 0.75, "interval_95": {"completeness": [0.7, 0.9], "purity": [None, None],
+                                    "f1": [0.6, 0.85]},
+    }  # fmt: skip
+    method = {"name": "detector", "rates": [rate, {**rate, "criterion": "iou_0.5"}]}
+    where = {"device": "NVIDIA H200", "date": "2026-11-27T01:00:00", "cuda": "13.0"}
+    return {"measured_on": where, "galaxies": 53, "methods": [method]}
+
+
+def test_recorded_evaluations_keep_their_intervals_and_their_place(tmp_path: Path) -> None:
+    assert len(recorded.evaluations(tmp_path)) == 0
+    (tmp_path / "clumps_s82.json").write_text(json.dumps(evaluation()))
+    (tmp_path / "clumps_speed.json").write_text("{}")
+    [row] = recorded.evaluations(tmp_path).to_dict("records")
+    assert row == {
+        "recorded": "clumps_s82", "on": "NVIDIA H200, 2026-11-27", "galaxies": 53,
+        "method": "detector", "flux ratio": ">= 3%", "completeness": "0.80 (0.70 to 0.90)",
+        "purity": "-", "f1": "0.75 (0.60 to 0.85)",
+    }  # fmt: skip

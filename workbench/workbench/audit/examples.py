@@ -12,11 +12,10 @@ from workbench.audit.actions import Kind
 from workbench.audit.agreement import pairs
 from workbench.audit.box import Source
 from workbench.audit.found import true_boxes
-from workbench.audit.retraining import quiet
 from workbench.clumps import classical, s82
 from workbench.clumps.extras import need
 from workbench.clumps.matching import Detections
-from workbench.clumps.request import Request
+from workbench.clumps.request import MADE
 from workbench.clumps.simulate import simulate
 from workbench.clumps.stretch import STRIPE82
 
@@ -60,21 +59,21 @@ def detections(among: Sequence[Galaxy], method: str = "dog") -> dict[str, Detect
     }
 
 
-def detector(place: Path | str) -> Path:
-    """Return the weights that ``FLASHCLUMP_DETECTOR`` names, else those of a small detector.
+def detector() -> Path:
+    """Return the weights that ``FLASHCLUMP_DETECTOR`` names, else those that come along."""
+    named = os.environ.get("FLASHCLUMP_DETECTOR")
+    return Path(named) if named else Path(need("workbench.clumps.weights").shipped())
 
-    The small one is trained in `place` on 40 simulated galaxies, about a minute on a CPU.
-    """
-    if "FLASHCLUMP_DETECTOR" in os.environ:
-        return Path(os.environ["FLASHCLUMP_DETECTOR"])
-    run, training = need("workbench.clumps.run"), need("workbench.clumps.training")
-    quiet()
-    options = training.TrainOptions(epochs=epochs(12), batch=4, learning_rate=1e-3, ema=0.9)
-    config = need("workbench.clumps.detector_config").DetectorConfig()
-    learning, choosing = Request(number=40, seed=SEED + 1), Request(number=8, seed=SEED + 2)
-    plan = run.Plan(learning, choosing, config, options)
-    weights: Path = run.train(plan, place, progress=False)
-    return weights
+
+def learnt_from(weights: Path | str) -> str:
+    """Return what a detector's card says it learnt from, and which galaxies are new to it."""
+    training = need("workbench.clumps.weights").read_card(weights)["training"]
+    source, start = training["train"]["source"], training.get("start_from")
+    text = f"{training['galaxies']:,} galaxies of source {source!r}"
+    if start:
+        return f"{text}, starting from {Path(start).name}: see its card as well"
+    new = "real galaxies are" if source in MADE else "others of that source may not be"
+    return f"{text}, from random weights: {new} new to it"
 
 
 def detected(among: Sequence[Galaxy], weights: Path | str) -> dict[str, Detections]:
@@ -93,11 +92,6 @@ def detected(among: Sequence[Galaxy], weights: Path | str) -> dict[str, Detectio
 def _above(found: Detections, threshold: float) -> Detections:
     keep = found.scores >= threshold
     return Detections(found.boxes[keep], found.scores[keep], found.labels[keep])
-
-
-def epochs(wanted: int) -> int:
-    """Return `wanted`, at most ``FLASHCLUMP_EPOCHS`` where that is set: for a quick look."""
-    return min(wanted, int(os.environ.get("FLASHCLUMP_EPOCHS", wanted)))
 
 
 def decide_by_catalogue(audit: Session, names: Iterable[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,7 +174,7 @@ def fine_tune(
         keep_last=True,
     )  # fmt: skip
     plan = run.Plan(*requests, config, options, str(start_from))
-    quiet()
+    need("workbench.clumps.panels.small").settle()
     after = run.train(plan, folder / "run", progress=False)
     truths = [one.truth for one in choosing]
     chosen, tuned = (_threshold(_found(one, choosing), truths) for one in (start_from, after))
@@ -183,11 +182,6 @@ def fine_tune(
         Path(start_from), after, float(card["threshold"]), chosen, tuned,
         len(learning), len(choosing),
     )  # fmt: skip
-
-
-def quiet() -> None:
-    """Keep Lightning from saying which device it takes, and from its advice."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
 
 def _written(part: Sequence[Galaxy], folder: Path) -> Any:

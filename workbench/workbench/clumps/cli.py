@@ -187,22 +187,16 @@ def _run_evaluate(args: argparse.Namespace) -> int:
 
 
 def _methods(args: argparse.Namespace, test: list[Any], reporting: Any) -> list[Any]:
-    from workbench.clumps import detecting  # noqa: PLC0415
-    from workbench.clumps.weights import read_card  # noqa: PLC0415
+    from workbench.clumps.detecting import read_detections  # noqa: PLC0415
 
     made = []
-    threshold = args.threshold
     if args.weights:
-        card, by_cut = read_card(args.weights), {}
-        if threshold is None:
-            threshold = float(card["threshold"])
-            by_cut = {float(cut): float(t) for cut, t in card.get("thresholds", {}).items()}
-        found = [one for _, one in detecting.run_detector(args.weights, test)]
-        made.append(reporting.Method("detector", found, threshold, by_cut))
+        made.append(reporting.of_detector(args.weights, test, args.threshold))
     if args.detections:
+        threshold = made[0].threshold if made else args.threshold
         if threshold is None:
             raise WorkbenchError("--detections needs --threshold, chosen on other galaxies")
-        found = detecting.read_detections(args.detections, [galaxy.truth for galaxy in test])
+        found = read_detections(args.detections, [galaxy.truth for galaxy in test])
         made.append(reporting.Method(Path(args.detections).name, found, threshold))
     return made
 

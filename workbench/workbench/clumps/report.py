@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.clumps import classical, evaluate
+from workbench.clumps.detecting import run_detector
 from workbench.clumps.extras import need
 from workbench.clumps.galaxy import Label
 from workbench.clumps.matching import Criterion, Detections
@@ -121,10 +122,30 @@ def by_flux_ratio(method: Method, truths: Sequence[Annotation]) -> list[dict[str
     return rows
 
 
+def of_detector(
+    weights: Path | str, test: Sequence[Galaxy], threshold: float | None = None
+) -> Method:
+    """Return what a detector finds in `test`, by default with the thresholds of its card.
+
+    Raises
+    ------
+    WorkbenchError
+        The weights cannot be read, or a galaxy's PSF is unknown.
+    """
+    card = need("workbench.clumps.weights").read_card(weights)
+    found = [one for _, one in run_detector(weights, test)]
+    if threshold is not None:
+        return Method("detector", found, threshold)
+    by_cut = {float(cut): float(chosen) for cut, chosen in card.get("thresholds", {}).items()}
+    return Method("detector", found, float(card["threshold"]), by_cut)
+
+
 def comparators(
     train: Sequence[Galaxy], test: Sequence[Galaxy], names: Sequence[str] = tuple(classical.METHODS)
 ) -> list[Method]:
     """Return the classical methods' detections on `test`, each tuned on `train` only.
+
+    Detections below the tuned threshold are there as well, for curves; rates leave them out.
 
     Raises
     ------
@@ -136,8 +157,9 @@ def comparators(
     made = []
     for name in names:
         settings = classical.tune(name, classical.propose(name, train), train)
+        every = replace(settings, threshold=min(classical.THRESHOLDS))
         found = [
-            classical.select(one, settings, galaxy.truth.psf_fwhm or 0.0)
+            classical.select(one, every, galaxy.truth.psf_fwhm or 0.0)
             for one, galaxy in zip(classical.propose(name, test), test, strict=True)
         ]
         made.append(Method(name, found, settings.threshold))

@@ -33,10 +33,10 @@ def empty(epochs: int) -> go.Figure:
         margin={"l": 50, "r": 50, "t": 60, "b": 70},
         legend={"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0.5, "xanchor": "center"},
         showlegend=True,
-        xaxis={"title": "epoch", "range": [0, epochs + 0.5]},
+        xaxis={"title": "epoch", "range": [0.5, epochs + 0.5], "tickformat": "d"},
         yaxis={"title": "on validation galaxies", "range": [-0.02, 1.04]},
         yaxis2={"title": "loss", "overlaying": "y", "side": "right", "rangemode": "tozero",
-                "showgrid": False},
+                "tickformat": ".2f", "showgrid": False},
     )  # fmt: skip
     return figure
 

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from workbench.clumps.galaxy import Galaxy
     from workbench.clumps.report import Method
 
-_WIDTH = 430  # pixels of the figure; beside it the galaxies
-_COLUMNS, _ROWS, _SIDE = 3, 2, 168
-_STAMPS, _STAMP = 9, 100
+# Pixels: figure and galaxies fit beside each other in a window of 1280.
+_WIDTH = 380
+_COLUMNS, _ROWS, _SIDE = 3, 2, 148
+_STAMPS, _STAMP = 8, 100
 _COLOURS = {"completeness": "#0072b2", "purity": "#d55e00", "f1": "#111111"}
 
 
@@ -72,11 +73,10 @@ class EvaluationPanel(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no 
         """Take the chosen method and cut, at the threshold that was chosen for them."""
         del change
         self.state = EvaluationState.of(self.scored(self.method.value, self.cut.value))
-        low, high = self.state.scored.scores
-        low, high = min(low, self.state.threshold), max(high, self.state.threshold)
+        low, high, step = self.state.scored.scale
         with self.threshold.hold_trait_notifications():
             self.threshold.min, self.threshold.max = low, high
-            self.threshold.step = (high - low) / 200 or 1.0
+            self.threshold.step = step
             self.threshold.value = self.state.threshold
         points = self.state.scored.curve
         with self.curve.batch_update():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from workbench.clumps.galaxy import Galaxy
     from workbench.clumps.matching import Match
     from workbench.clumps.report import Method
+
+
+STEPS = 200  # of a slider
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +57,12 @@ class Scored:
         return float(self.method.by_cut.get(self.min_flux_ratio, self.method.threshold))
 
     @property
-    def scores(self) -> tuple[float, float]:
-        """The least and the greatest score of all detections; 0 and 1 where there is none."""
+    def scale(self) -> tuple[float, float, float]:
+        """Least and greatest threshold of a slider, and its step; `chosen` is on the grid."""
         every = [float(score) for one in self.method.found for score in one.scores]
-        return min(every, default=0.0), max(every, default=1.0)
+        low, high = min([*every, self.chosen]), max([*every, self.chosen])
+        step = (high - low) / STEPS or 1.0
+        return self.chosen - math.ceil((self.chosen - low) / step) * step, high, step
 
 
 @dataclass(frozen=True, eq=False)

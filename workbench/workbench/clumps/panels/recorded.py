@@ -6,15 +6,19 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from workbench import datafiles
+from workbench.clumps.extras import need
 from workbench.clumps.learning import learning_figure
+from workbench.clumps.matching import Criterion
 from workbench.clumps.panels import curves
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pandas as pd
     import plotly.graph_objects as go
 
 TRAINING, LEARNING = "clumps_training", "clumps_learning"
+RATES = ("completeness", "purity", "f1")
 PAPER = "#f6f1e3"  # background of what was recorded
 
 
@@ -32,8 +36,7 @@ def latest(prefix: str, folder: Path | None = None) -> dict[str, Any] | None:
 
 def source(content: dict[str, Any]) -> str:
     """Return where and when a result was recorded."""
-    where = content["measured_on"]
-    return f"RECORDED on {where['device']}, {where['date'][:10]}: not measured here"
+    return f"RECORDED on {_where(content)}: not measured here"
 
 
 def training_figure(content: dict[str, Any] | None) -> go.Figure:
@@ -56,6 +59,38 @@ def learning_curves(content: dict[str, Any] | None) -> go.Figure:
     )
 
 
+def evaluations(folder: Path | None = None) -> pd.DataFrame:
+    """Return every recorded evaluation within one PSF FWHM: file, method, flux cut, rates.
+
+    Each rate is text with its 95 % interval; ``recorded`` says where and when.
+    """
+    rows = []
+    for path in sorted((folder or datafiles.folder("results")).glob("clumps_*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for method in content.get("methods", []):
+            rows += [
+                {"recorded": path.stem, "on": _where(content), "galaxies": content["galaxies"],
+                 "method": method["name"], "flux ratio": f">= {row['min_flux_ratio']:.0%}",
+                 **{name: _rate(row, name) for name in RATES}}
+                for row in method["rates"]
+                if row["criterion"] == Criterion.DISTANCE
+            ]  # fmt: skip
+    columns = ["recorded", "on", "galaxies", "method", "flux ratio", *RATES]
+    frame: pd.DataFrame = need("pandas").DataFrame(rows, columns=columns)
+    return frame
+
+
+def _rate(row: dict[str, Any], name: str) -> str:
+    low, high = row["interval_95"][name]
+    if None in {row[name], low, high}:
+        return "-"
+    return f"{row[name]:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _where(content: dict[str, Any]) -> str:
+    return f"{content['measured_on']['device']}, {content['measured_on']['date'][:10]}"
+
+
 def _marked(figure: go.Figure, title: str, text: str) -> go.Figure:
     figure.update_traces(line_dash="dash")
     figure.update_layout(
@@ -68,6 +103,7 @@ def _marked(figure: go.Figure, title: str, text: str) -> go.Figure:
 def _nothing(what: str, command: str) -> go.Figure:
     text = f"No {what} was recorded yet:<br><i>{command}</i> does"
     figure = curves.empty(1)
+    figure.update_layout(xaxis_visible=False, yaxis_visible=False)
     figure.add_annotation(
         text=text, showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"size": 14}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ from workbench.clumps.panels.training_session import SHOWN, TrainingSession
 if TYPE_CHECKING:
     from workbench.clumps.run import Plan
 
-_WIDTH = 470  # pixels: two figures beside each other in a notebook's column
-_SIDE = 231  # of a picture, so that four are as wide as the figures
+_WIDTH = 420  # pixels: two figures beside each other in a window of 1280
+_SIDE = 206  # of a picture, so that four are as wide as the figures
 _REDRAW_SECONDS = 0.3  # of progress: steps are quicker than eyes
 
 
@@ -114,8 +115,5 @@ class TrainingPanel(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no ty
 
 def _kept(plan: Plan, place: Path) -> Plan:
     """Return a plan whose made galaxies are kept: a run that goes on has them at once."""
-    requests = {
-        name: replace(request, cache=request.cache or str(place))
-        for name, request in (("train", plan.train), ("valid", plan.valid))
-    }
-    return replace(plan, **requests)
+    cached = partial(replace, cache=plan.train.cache or str(place))
+    return replace(plan, train=cached(plan.train), valid=cached(plan.valid))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import threading
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import lightning.pytorch as pl
 from workbench.background import CANCELLED, DONE, FAILED, READY, RUNNING, Background
 from workbench.clumps.matching import match
 from workbench.clumps.panels.outcome import Mark, marks
+from workbench.clumps.panels.small import settle
 from workbench.clumps.run import DETECTOR, Plan, train
 from workbench.clumps.training import HISTORY, ClumpTraining
 from workbench.errors import WorkbenchError
@@ -101,7 +101,7 @@ class TrainingSession(Background):
         return f"{len(self.rows)} of {self.plan.options.epochs} epochs"
 
     def _train(self) -> None:
-        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+        settle()
         self._say(RUNNING, "making galaxies")
         try:
             train(self.plan, self.folder, progress=False, watching=[_Watch(self)])
