@@ -26,7 +26,7 @@ from rnnkernels.cells import find
 from rnnkernels.config import Configuration
 from rnnkernels.cuda import cluster_plan, grid_plan
 from rnnkernels.cuda.ledger import Integer, Numbers
-from rnnkernels.cuda.sizes import Sizes
+from rnnkernels.cuda.sizes import Sizes, whole_rows
 from rnnkernels.definition import by_key
 from rnnkernels.errors import UnsupportedError
 from rnnkernels.gpus import Gpu, find_gpu
@@ -68,7 +68,7 @@ class Call:
     cell: Cell
     batch: int
     heads: int
-    head_dim: int
+    head_dim: int  # a multiple of 16 bytes
     dtype: torch.dtype
     gpu: Gpu
     backward: bool
@@ -77,7 +77,8 @@ class Call:
     @classmethod
     def of(cls, problem: Problem, gpu: Gpu, *, backward: bool, dstates: bool = True) -> Call:
         """Return what of a problem decides its launch."""
-        sizes = (problem.batch, problem.heads, problem.head_dim)
+        head_dim = whole_rows(problem.head_dim, problem.dtype)
+        sizes = (problem.batch, problem.heads, head_dim)
         return cls(problem.cell, *sizes, problem.dtype, gpu, backward, dstates or not backward)
 
     @cached_property
@@ -151,7 +152,7 @@ def describe(
         kernel_cell,
         batch,
         heads,
-        head_dim,
+        whole_rows(head_dim, as_dtype(dtype)),
         as_dtype(dtype),
         Gpu.current() if gpu is None else find_gpu(gpu),
         direction == "backward",

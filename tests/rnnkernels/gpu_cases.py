@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations, product
 from multiprocessing import get_context
+from random import Random
 
 import torch
 from rnn_inputs import ALL_CELLS, make_inputs
@@ -68,6 +69,25 @@ def covering() -> list[Case]:
     found.append(Case("lstm", torch.bfloat16, 3, 37, 3, 768))
     found.append(Case("lstm", torch.bfloat16, 16, 1024, 12, 64))
     return found
+
+
+def drawn(count: int = 24, seed: int = 11) -> list[Case]:
+    """Return cases of sizes that nobody chose: odd ones, most of no multiple of anything."""
+    dice = Random(seed)
+    cells = ("lstm", "gru", "slstm", "elman", "minimal_gated_unit")
+    return [
+        Case(
+            cells[k % len(cells)],
+            DTYPES[k % len(DTYPES)],
+            batch=dice.randint(1, 70),
+            steps=dice.randint(1, 40),
+            heads=dice.choice((1, 1, 2, 5)),
+            head_dim=int(2 ** dice.uniform(0, 9.8)),
+            initial=dice.random() < 0.5,
+            lengths=dice.random() < 0.5,
+        )
+        for k in range(count)
+    ]
 
 
 def _candidates(cell: str, dtype: torch.dtype, head_dim: int) -> list[Case]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ triton = pytest.importorskip("triton", reason="brings the tool that reads cubins
 
 from rnnkernels.cuda.backend import unplanned  # noqa: E402 - after the checks that it can be imported
 from rnnkernels.cuda.compile import architecture, cubin  # noqa: E402
+from rnnkernels.cuda.padding import padded  # noqa: E402
 from rnnkernels.gpus import Gpu, find_gpu  # noqa: E402
 from rnnkernels.plan import Call, layout_of, ranked  # noqa: E402
 
@@ -44,7 +46,7 @@ def problem(
     kernel_cell = by_key(ALL_CELLS[cell].kernel_key)
     device = torch.device("cuda")
     shape = (batch, 1024, heads, head_dim)
-    return Problem(kernel_cell, *shape, dtype, device, needs_grad=True, tf32=tf32)
+    return padded(Problem(kernel_cell, *shape, dtype, device, needs_grad=True, tf32=tf32))
 
 
 def planned(
@@ -160,13 +162,13 @@ def test_every_plan_fits_and_never_waits_for_registers(
 
 
 def test_what_is_supported() -> None:
-    for head_dim in (1, 64, 100, 128, 256, 500, 512, 768, 2560):
-        assert unplanned(problem("lstm", head_dim), H200) is None
-    assert unplanned(problem("lstm", 64), A100) is None
-    found = unplanned(problem("lstm", 2561), H200)
+    for cell, dtype in product(ALL_CELLS, (BF16, F16, F32)):
+        for head_dim in (1, 64, 77, 257, 333, 512, 767, 1001, 2560):
+            for gpu in (H200, A100):
+                assert unplanned(problem(cell, head_dim, dtype), gpu) is None
+    found = unplanned(problem("lstm", 10_000), H200)
     assert found is not None
-    assert re.search(r"head_dim 2561 with 4 gates.*16 blocks.*multiple of 8.*alternating", found)
-    assert "1 blocks" in str(unplanned(problem("lstm", 257), A100))
+    assert re.search(r"head_dim 10000 with 4 gates.*16 blocks.*132 multi.*alternating", found)
 
 
 def test_source_names_the_cell_and_architecture_decides_the_instructions() -> None:

@@ -76,6 +76,6 @@ def test_what_is_supported() -> None:
             for backward in (False, True):
                 p = problem("lstm", 2560, dtype)
                 assert planned(p, gpu, "grid", backward=backward) is not None
-    assert planned(problem("lstm", 1001), H200, "grid") is None
-    found = grid.missing(problem("lstm", 1001), H200)
-    assert re.search(r"head_dim 1001 in torch.bfloat16.*multiple of 8", found)
+    assert planned(problem("lstm", 10_000), H200, "grid") is None
+    found = grid.missing(problem("lstm", 10_000), H200)
+    assert re.search(r"head_dim 10000 with 4 gates.*132 multiprocessors", found)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 from gpu_cases import BACKENDS, DEVICE, Case, expected, given, run
 from rnnkernels import CELLS, GRU, LSTM, Elman, ops, rnn
 from rnnkernels.errors import DerivativeError, UnsupportedError
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.gpu
 # one block or program per head; a cluster; the whole GPU
@@ -69,7 +78,10 @@ def test_a_compiled_training_step(backend: str) -> None:
     x = torch.randn(20, 8, 24, device=DEVICE)
     y = torch.randn(20, 8, 64, device=DEVICE).tanh()
 
-    @torch.compile(fullgraph=True, backend="aot_eager")
+    # Inductor wants a C compiler for code of its own, and seconds: once is enough.
+    compiler = "inductor" if backend == "cuda" and shutil.which("gcc") else "aot_eager"
+
+    @torch.compile(fullgraph=True, backend=compiler)
     def loss(x: Tensor, y: Tensor) -> Tensor:
         return (model(x)[0] - y).square().mean()
 
@@ -81,6 +93,48 @@ def test_a_compiled_training_step(backend: str) -> None:
         optimizer.step()
         losses.append(value.item())
     assert losses[-1] < 0.95 * losses[0]
+
+
+WITHOUT_COMPILERS = """
+import shutil, torch
+from rnnkernels import LSTM, available
+print([name for name in ("nvcc", "g++", "gcc", "cc", "clang", "c++") if shutil.which(name)])
+torch.backends.cudnn.allow_tf32 = False
+theirs = torch.nn.LSTM(24, 48, num_layers=2).cuda()
+x = torch.randn(7, 3, 24, device="cuda")
+for backend in available().names:
+    ours = LSTM(24, 48, num_layers=2, backend=backend).cuda()
+    ours.load_state_dict(theirs.state_dict())
+    step = torch.compile(lambda: ours(x)[0].square().sum(), fullgraph=True, backend="aot_eager")
+    step().backward()
+    theirs.zero_grad()
+    y = theirs(x)[0]
+    y.square().sum().backward()
+    parameters = zip(ours.parameters(), theirs.parameters())
+    pairs = [(ours(x)[0], y), *((a.grad, b.grad) for a, b in parameters)]
+    print(backend, max(((a - b).abs().max() / b.abs().max()).item() for a, b in pairs))
+"""
+
+
+def test_without_any_compiler_everything_runs(tmp_path: Path) -> None:
+    """No nvcc, no g++, no kernel from before: a checkpoint of nn.LSTM loads, matches and trains."""
+    (tmp_path / "nothing").mkdir()
+    hidden = ("CC", "CXX", "CUDA_HOME", "CUDA_PATH", "NVCC")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    environment |= {"PATH": str(tmp_path / "nothing"), "XDG_CACHE_HOME": str(tmp_path)}
+    environment |= {"RNNKERNELS_CACHE": str(tmp_path), "TRITON_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_COMPILERS],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    found, *lines = done.stdout.splitlines()
+    assert found == "[]"
+    assert [line.split()[0] for line in lines] == ["cuda", "triton", "alternating", "reference"]
+    assert all(float(line.split()[1]) <= 1e-5 for line in lines), lines
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

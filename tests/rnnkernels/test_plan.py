@@ -50,8 +50,8 @@ def test_a_row_of_ones_own_with_less_shared_memory_gets_another_launch() -> None
 
 
 def test_nothing_fits_says_which_limits() -> None:
-    with pytest.raises(UnsupportedError, match=r"lstm 1x2561.*cluster: .*grid: rows are read 16"):
-        plan("lstm", (1, 1, 1, 2561), gpu="H200")
+    with pytest.raises(UnsupportedError, match=r"lstm 1x10000.*cluster: .*grid: registers of"):
+        plan("lstm", (1, 1, 1, 10_000), gpu="H200")
 
 
 @pytest.mark.timing

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import torch
 
 from rnnkernels.cuda import cluster, grid
+from rnnkernels.cuda.padding import Padding, padded
 from rnnkernels.gpus import Gpu
 from rnnkernels.plan import Call, Choice, choose
 
@@ -126,9 +127,18 @@ def forward(  # noqa: PLR0917 - as registry.Backend
     lengths: Tensor | None,
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
     """Return states, last and what is kept; shapes as in `registry.Backend`."""
-    choice = choice_of(problem)
+    choice, pad = choice_of(problem), Padding(problem)
     run = STRATEGIES[choice.config.strategy].forward
-    return run(problem, wx, r, b, initial, lengths, choice.layout)
+    states, last, saved = run(
+        padded(problem),
+        pad.repeat(wx),
+        pad.matrix(r),
+        pad.repeat(b),
+        None if initial is None else pad.repeat(initial),
+        lengths,
+        choice.layout,
+    )
+    return pad.cut(states), pad.cut(last), tuple(pad.cut(tensor) for tensor in saved)
 
 
 def backward(  # noqa: PLR0917 - as registry.Backend
@@ -145,6 +155,20 @@ def backward(  # noqa: PLR0917 - as registry.Backend
     dlast: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Return dwx, dr, db and dinitial."""
-    choice = choice_of(problem, backward=True, dstates=dstates is not None)
+    choice, pad = choice_of(problem, backward=True, dstates=dstates is not None), Padding(problem)
     run = STRATEGIES[choice.config.strategy].backward
-    return run(problem, wx, r, b, initial, lengths, states, saved, dstates, dlast, choice.layout)
+    dwx, dr, db, dinitial = run(
+        padded(problem),
+        pad.repeat(wx),
+        pad.matrix(r),
+        pad.repeat(b),
+        None if initial is None else pad.repeat(initial),
+        lengths,
+        pad.repeat(states),
+        tuple(pad.repeat(tensor) for tensor in saved),
+        pad.fill(dstates),
+        pad.fill(dlast),
+        choice.layout,
+    )
+    dr = pad.cut(dr[..., : problem.head_dim, :])
+    return pad.cut(dwx), dr, pad.cut(db), None if dinitial is None else pad.cut(dinitial)

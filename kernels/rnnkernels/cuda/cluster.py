@@ -13,7 +13,7 @@ import torch
 
 from rnnkernels.cuda.compile import architecture, cubin, program
 from rnnkernels.cuda.launch import Launch, aligned
-from rnnkernels.cuda.sizes import chunk, product_type
+from rnnkernels.cuda.sizes import product_type
 from rnnkernels.emit import cuda_source
 from rnnkernels.gpus import Gpu
 from rnnkernels.gradients import bias_gradient, recurrent_gradient, recurrent_products
@@ -30,7 +30,7 @@ STORE = {torch.bfloat16: "bf16", torch.float16: "f16", torch.float32: "float"}
 def forward_source(problem: Problem, plan: Plan) -> str:
     """Return the translation unit of the forward kernel."""
     cell = cuda_source(problem.cell, problem.dtype)
-    return program(cell, _constants(problem, plan), "cluster_forward.cu")
+    return program(cell, _constants(problem, plan), "forward.cuh", "cluster_forward.cu")
 
 
 def backward_source(problem: Problem, plan: Plan, *, dstates: bool) -> str:
@@ -40,7 +40,8 @@ def backward_source(problem: Problem, plan: Plan, *, dstates: bool) -> str:
         "HAS_DSTATES": dstates,
         "Product": STORE[product_type(problem)],
     }
-    return program(cuda_source(problem.cell, problem.dtype), constants, "cluster_backward.cu")
+    cell = cuda_source(problem.cell, problem.dtype)
+    return program(cell, constants, "backward.cuh", "cluster_backward.cu")
 
 
 def _constants(problem: Problem, plan: Plan) -> dict[str, int | bool | str]:
@@ -56,7 +57,6 @@ def _constants(problem: Problem, plan: Plan) -> dict[str, int | bool | str]:
         "RESIDENT": plan.resident,
         "REGISTERS": plan.registers,
         "COPY_REGISTERS": plan.copy_registers,
-        "CHUNK": chunk(problem),
         "SHARED": plan.shared,
     }
 
@@ -119,7 +119,7 @@ def forward(  # noqa: PLR0917 - as registry.Backend
         carried = wx.new_empty((S - 1, B, T, N, D), dtype=torch.float32)
     run = forward_launch(problem, plan, wx.get_device())
     tensors = [aligned(tensor) for tensor in (wx, r, b, initial)]
-    run(*tensors, lengths, states, last, carried, B, T, N)
+    run(*tensors, lengths, states, last, carried, B, T, N, 0)
     return states, last, () if carried is None else (carried,)
 
 
@@ -153,7 +153,7 @@ def backward(  # noqa: PLR0917 - as registry.Backend
     products = recurrent_products(hidden, first, r, dtype=product_type(problem))
     tensors = [aligned(tensor) for tensor in (wx, products, r, b, initial)]
     others = [aligned(tensor) for tensor in (hidden, carried, dstates, dlast)]
-    run(*tensors, lengths, *others, dx, apart, sums, dinitial, B, T, N)
+    run(*tensors, lengths, *others, dx, apart, sums, dinitial, B, T, N, 0)
     dr = recurrent_gradient(cell, dx, apart, hidden, first)
     db = bias_gradient(cell, dx, apart) if sums is None else sums.sum(0).to(b.dtype)
     return dx, dr, db, dinitial

@@ -16,37 +16,8 @@
 // warps compute; COPIERS warps fetch the inputs, RING - 1 steps ahead, and write dx in whole rows.
 //
 // Constants: D, CLUSTER, TILE (batch rows), WARPS, SPLIT (warps that share a sum over K), COPIERS,
-// RING, RESIDENT (tiles of K in registers), CHUNK (bytes of a copy), HAS_DSTATES, Store, Product
-// (of `products`), EXACT, SHARED (bytes).
-
-struct Arguments {
-  const Store* wx;
-  const Product* products;
-  const Store* r;
-  const Store* b;
-  const Store* initial;
-  const int* lengths;
-  const Store* hidden;
-  const float* carried;
-  const Store* dstates;
-  const Store* dlast;
-  Store* dx;
-  Store* apart;
-  float* db;
-  Store* dinitial;
-  i64 B, T, N;
-};
-
-__device__ constexpr int distinct_before(int gate) {
-  int count = 0;
-  for (int g = 0; g < gate; ++g) count += gate_is_distinct(g);
-  return count;
-}
-__device__ constexpr int distinct_gate(int index) {
-  for (int g = 0; g < GATES; ++g)
-    if (gate_is_distinct(g) && distinct_before(g) == index) return g;
-  return 0;
-}
+// RING, RESIDENT (tiles of K in registers), HAS_DSTATES, Store, Product (of `products`), EXACT, SHARED
+// (bytes). Rows of D are whole pieces of 16 bytes.
 
 constexpr int SIZE = sizeof(Store), K = 32 / SIZE, WORD = 4 / SIZE;
 constexpr int UNITS = round_up(ceil_div(D, CLUSTER), 8), THREADS = 32 * (WARPS + COPIERS);
@@ -61,7 +32,6 @@ constexpr int TILES_K = ceil_div(ceil_div(GATES * UNITS, K), SPLIT), FROM_SHARED
 constexpr int CHAINS = TILES_K == 1 ? 1 : ROWS * COLUMNS == 1 && TILES_K >= 4 ? 4
                                       : ROWS * COLUMNS <= 4                   ? 2
                                                                               : 1;
-constexpr int DISTINCT = distinct_before(GATES);
 constexpr bool SUMS = CLUSTER == 1;
 constexpr int SOURCES = CLUSTER * SPLIT, SHARE_SIZE = CLUSTER > 1 && PER_LANE == 2 ? SIZE : 4;
 
@@ -92,7 +62,7 @@ __device__ __forceinline__ Place place(const Arguments& a) {
   p.warp = threadIdx.x / 32, p.lane = threadIdx.x % 32;
   p.group = p.warp / SPLIT, p.part = p.warp % SPLIT;
   p.rank = CLUSTER > 1 ? cluster_rank() : 0;
-  const int id = blockIdx.x / CLUSTER;
+  const i64 id = a.first + blockIdx.x / CLUSTER;
   p.head = int(id % a.N), p.batch = int(id / a.N) * TILE;
   p.row = p.lane / 4, p.pair = p.lane % 4;
   return p;
@@ -110,7 +80,7 @@ __device__ __forceinline__ void load_weights(const Arguments& a, const Place& p,
       const int gate = at / UNITS, unit = p.rank * UNITS + at % UNITS;
       const bool inside = gate < GATES && k < D;
       const Store* from = a.r + ((gate * a.N + p.head) * i64(D) + unit) * D + k;
-      tile[half + 2 * side] = word_of<Store, false>(from, D, inside && unit < D, inside && unit + 1 < D);
+      tile[half + 2 * side] = word_of(from, D, inside && unit < D);
     }
   }
 }
@@ -121,7 +91,7 @@ __device__ __forceinline__ int copier(int i) {  // of all the copiers' work, the
 
 // The copies that a thread of the copiers makes each step, from the last step to the first.
 struct Stream {
-  static constexpr int EACH = X_USED / CHUNK, COUNT = TILE * EACH;
+  static constexpr int EACH = X_USED / 16, COUNT = TILE * EACH;
   static constexpr int HERE = ceil_div(COUNT, 32 * COPIERS);
   const char* from[HERE];
   int step[HERE];
@@ -131,7 +101,7 @@ struct Stream {
     earlier = 0;
 #pragma unroll
     for (int i = 0; i < HERE; ++i) {
-      const int id = copier(i), at = id % EACH * CHUNK;
+      const int id = copier(i), at = id % EACH * 16;
       const i64 row = p.batch + id / EACH, each = a.B * a.T * a.N * D;
       const bool wide = at >= CARRIED_AT && at < HIDDEN_AT, gates = at < CARRIED_AT;
       const int start = gates             ? (at < PRODUCTS_AT ? 0 : PRODUCTS_AT)
@@ -161,7 +131,7 @@ struct Stream {
       if (from[i]) {
         const int id = copier(i);
         if (t > 0 || (t == 0 && !(earlier >> i & 1)))
-          copy_async<CHUNK>(to + id / EACH * X_ROW + id % EACH * CHUNK, from[i]);
+          copy_async(to + id / EACH * X_ROW + id % EACH * 16, from[i]);
         from[i] -= step[i];
       }
     commit_async();
@@ -303,7 +273,7 @@ __device__ __forceinline__ void write_sums(const Arguments& a, const Place& p, c
 // Write dx of step t, and dr where it differs, from shared memory.
 __device__ __forceinline__ void write_out(const Arguments& a, const Place& p, int t,
                                           const char* shared) {
-  constexpr int WIDTH = CHUNK == 16 ? 16 / SIZE : 1, EACH = UNITS / WIDTH;
+  constexpr int WIDTH = 16 / SIZE, EACH = UNITS / WIDTH;
   constexpr int COUNT = TILE * (GATES + DISTINCT) * EACH;
   // A thread that gave registers away has none for the places of all its pieces.
   constexpr int AT_ONCE = COPY_REGISTERS ? 1 : 4;
@@ -325,8 +295,7 @@ __device__ __forceinline__ void write_out(const Arguments& a, const Place& p, in
       line = step * DISTINCT + distinct_before(slot);
     }
     to += (line * a.N + p.head) * D + unit;
-    if constexpr (WIDTH == 1) *to = *reinterpret_cast<const Store*>(from);
-    else *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(from);
+    *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(from);
   }
 }
 

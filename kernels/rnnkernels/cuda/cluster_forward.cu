@@ -13,19 +13,8 @@
 // no step waits for memory, and write the results of the step before in whole rows.
 //
 // Constants: D, CLUSTER, TILE (batch rows), SPLIT (warps that share a sum over K), COPIERS, RING,
-// RESIDENT (tiles of K in registers), CHUNK (bytes of a copy), Store, EXACT, SHARED (bytes).
-
-struct Arguments {
-  const Store* wx;
-  const Store* r;
-  const Store* b;
-  const Store* initial;
-  const int* lengths;
-  Store* states;
-  Store* last;
-  float* carried;
-  i64 B, T, N;
-};
+// RESIDENT (tiles of K in registers), Store, EXACT, SHARED (bytes). Rows of D are whole pieces of 16
+// bytes.
 
 constexpr int SIZE = sizeof(Store), WORD = 4 / SIZE;        // bytes, elements in 4 bytes
 constexpr int K = 32 / SIZE;                                // elements of K in a tile
@@ -65,7 +54,7 @@ __device__ __forceinline__ Place place(const Arguments& a) {
   p.warp = threadIdx.x / 32, p.lane = threadIdx.x % 32;
   p.slab = p.warp / SPLIT, p.part = p.warp % SPLIT;
   p.rank = CLUSTER > 1 ? cluster_rank() : 0;
-  const int id = blockIdx.x / CLUSTER;
+  const i64 id = a.first + blockIdx.x / CLUSTER;
   p.head = int(id % a.N), p.batch = int(id / a.N) * TILE;
   p.row = p.lane / 4, p.pair = p.lane % 4;
   return p;
@@ -90,14 +79,14 @@ __device__ __forceinline__ void load_weights(const Arguments& a, const Place& p,
 #pragma unroll
     for (int side = 0; side < 2; ++side) {
       const int at = (p.part * TILES_K + k) * K + side * K / 2 + p.pair * WORD;
-      tile[half + 2 * side] = word_of<Store, D % 2 == 0>(row + at, 1, unit < D && at < D, unit < D && at + 1 < D);
+      tile[half + 2 * side] = load_word(row + at, unit < D && at < D);
     }
   }
 }
 
 // The copies of wx that a thread of the copiers makes each step.
 struct Stream {
-  static constexpr int EACH = GATES * UNITS * SIZE / CHUNK, COUNT = TILE * EACH;
+  static constexpr int EACH = GATES * UNITS * SIZE / 16, COUNT = TILE * EACH;
   static constexpr int MINE = ceil_div(COUNT, 32 * COPIERS);
   const char* from[MINE];
   u32 to[MINE];
@@ -108,7 +97,7 @@ struct Stream {
 #pragma unroll
     for (int i = 0; i < MINE; ++i) {
       const int id = threadIdx.x - 32 * WARPS + i * 32 * COPIERS, n = id / EACH;
-      const int at = id % EACH * (CHUNK / SIZE), gate = at / UNITS;
+      const int at = id % EACH * (16 / SIZE), gate = at / UNITS;
       const int unit = p.rank * UNITS + at % UNITS;
       const i64 row = p.batch + n;
       const bool exists = id < COUNT && row < a.B && unit < D;
@@ -121,7 +110,7 @@ struct Stream {
 #pragma unroll
     for (int i = 0; i < MINE; ++i)
       if (from[i]) {
-        if (wanted) copy_async<CHUNK>(to[i] + stage * X_BYTES, from[i]);
+        if (wanted) copy_async(to[i] + stage * X_BYTES, from[i]);
         from[i] += step;
       }
     commit_async();
@@ -130,7 +119,7 @@ struct Stream {
 
 // One run of units of one state of one batch row, that a thread of the copiers writes each step.
 struct Run {
-  static constexpr int WIDTH = CHUNK == 16 ? 16 / SIZE : 1, EACH = UNITS / WIDTH;
+  static constexpr int WIDTH = 16 / SIZE, EACH = UNITS / WIDTH;
   static constexpr int COUNT = STATES * TILE * EACH, MINE = ceil_div(COUNT, 32 * COPIERS);
   Store* to;     // at step 0; null: nothing to write
   float* kept;   // the same in `carried`, or null
@@ -153,23 +142,18 @@ struct Run {
     if (!to) return;
     const bool live = t < length;
     const float* c = reinterpret_cast<const float*>(shared + from + now * C_BYTES);
-    if constexpr (WIDTH == 1) {
-      to[offset] = narrowed<Store>(live ? *c : 0.0f);
-      if (kept) kept[offset] = live ? *c : 0.0f;
-    } else {
-      constexpr int LAST = WIDTH < 8 ? 0 : 1;
-      float4 v[LAST + 1];
+    constexpr int LAST = WIDTH < 8 ? 0 : 1;
+    float4 v[LAST + 1];
 #pragma unroll
-      for (int i = 0; i <= LAST; ++i) {
-        v[i] = reinterpret_cast<const float4*>(c)[i];
-        if (!live) v[i] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-        if (kept) reinterpret_cast<float4*>(kept + offset)[i] = v[i];
-      }
-      if constexpr (SIZE == 4) *reinterpret_cast<float4*>(to + offset) = v[0];
-      else *reinterpret_cast<uint4*>(to + offset) =
-          make_uint4(pack(v[0].x, v[0].y, Store{}), pack(v[0].z, v[0].w, Store{}),
-                     pack(v[LAST].x, v[LAST].y, Store{}), pack(v[LAST].z, v[LAST].w, Store{}));
+    for (int i = 0; i <= LAST; ++i) {
+      v[i] = reinterpret_cast<const float4*>(c)[i];
+      if (!live) v[i] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+      if (kept) reinterpret_cast<float4*>(kept + offset)[i] = v[i];
     }
+    if constexpr (SIZE == 4) *reinterpret_cast<float4*>(to + offset) = v[0];
+    else *reinterpret_cast<uint4*>(to + offset) =
+        make_uint4(pack(v[0].x, v[0].y, Store{}), pack(v[0].z, v[0].w, Store{}),
+                   pack(v[LAST].x, v[LAST].y, Store{}), pack(v[LAST].z, v[LAST].w, Store{}));
   }
 };
 

@@ -212,6 +212,7 @@ def limits(z: Sizes, k: Mapping[str, Integer], *, backward: bool) -> dict[str, C
     """Return the constraints by name, of the terms of all knobs, parameters and formulas."""
     depth = z.gates * k["units"] if backward else k["head_dim"]
     found = {
+        "rows are read 16 bytes at a time": k["head_dim"] * z.size % 16 == 0,
         "tiles of R in registers are there": k["resident"] <= k["tiles_k"],
         "registers of a thread": k["registers_needed"] <= k["registers_available"],
         "threads of a block": k["threads"] <= k["block_threads"],

@@ -89,20 +89,14 @@ def copying_registers(
     b: Ledger, z: Sizes, k: Mapping[str, Integer], *, backward: bool, dstates: bool
 ) -> None:
     """Name `copying_needed`: registers of a copying thread, most of them places of its copies."""
-    row = k["head_dim"] * z.size  # bytes; the widest copy divides them
-    chunk = 2
-    for width in (4, 8, 16):
-        chunk = chunk * (1 + is_one(1 + row % width))
-    each = 3 + 2 * (2 // chunk)  # of a copy; those of 2 bytes pass through a register
     threads = 32 * k["copiers"]
     if backward:
         lines = (z.gates + z.reads_h + (z.states if dstates else 0)) * z.size
         lines += z.gates * z.product + (z.states - 1) * 4
-        pieces = parts(k["tile"] * (k["units"] * lines // chunk), threads)
-        b.let("copying_needed", _COPYING_OTHERS + each * pieces)
+        pieces = parts(k["tile"] * (k["units"] * lines // 16), threads)
+        b.let("copying_needed", _COPYING_OTHERS + 3 * pieces)
         return
-    pieces = parts(k["tile"] * (z.gates * k["units"] * z.size // chunk), threads)
-    wide = 1 + (16 // z.size - 1) * (chunk // 16)  # elements that are written at once
-    runs = parts(z.states * k["tile"] * (k["units"] // wide), threads)
+    pieces = parts(k["tile"] * (z.gates * k["units"] * z.size // 16), threads)
+    runs = parts(z.states * k["tile"] * (k["units"] * z.size // 16), threads)
     held = 1 - exceeds(b, runs, 4)  # more are worked out anew each step
-    b.let("copying_needed", _COPYING_OTHERS + each * pieces + 6 * (held * runs + (1 - held)))
+    b.let("copying_needed", _COPYING_OTHERS + 3 * pieces + 6 * (held * runs + (1 - held)))

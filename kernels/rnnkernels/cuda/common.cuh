@@ -67,12 +67,10 @@ __device__ __forceinline__ u32 load_half(const void* p, bool wanted) {
                : "l"(p), "r"(u32(wanted)));
   return y;
 }
-// 4 bytes of K: one float, or two 16-bit elements `step` apart. PAIRED: they always are at a multiple
-// of 4 bytes, and both or neither are wanted.
-template <class T, bool PAIRED>
-__device__ __forceinline__ u32 word_of(const T* p, i64 step, bool first, bool second) {
-  if constexpr (sizeof(T) == 4 || PAIRED) return load_word(p, first);
-  return load_half(p, first) | load_half(p + step, second) << 16;
+// 4 bytes of K: one float, or two 16-bit elements `step` apart.
+template <class T> __device__ __forceinline__ u32 word_of(const T* p, i64 step, bool wanted) {
+  if constexpr (sizeof(T) == 4) return load_word(p, wanted);
+  return load_half(p, wanted) | load_half(p + step, wanted) << 16;
 }
 
 // ---- products ----------------------------------------------------------------------------------
@@ -265,17 +263,8 @@ __device__ __forceinline__ void multiply_tiles(float (&acc)[CHAINS][ROWS][COLUMN
 
 // ---- asynchronous copies from global to shared memory ------------------------------------------
 
-// BYTES at a multiple of BYTES. There is no asynchronous copy of 2 bytes: those wait.
-template <int BYTES> __device__ __forceinline__ void copy_async(u32 to, const char* from) {
-  if constexpr (BYTES == 16) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
-  } else if constexpr (BYTES >= 4) {
-    asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(to), "l"(from), "n"(BYTES)
-                 : "memory");
-  } else {
-    const unsigned short value = *reinterpret_cast<const unsigned short*>(from);
-    asm volatile("st.shared.u16 [%0], %1;" ::"r"(to), "h"(value) : "memory");
-  }
+__device__ __forceinline__ void copy_async(u32 to, const char* from) {  // 16 bytes
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
 }
 __device__ __forceinline__ void commit_async() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int PENDING> __device__ __forceinline__ void wait_async() {

@@ -31,12 +31,6 @@ __all__ = ["backward", "forward", "keeps_carried", "missing", "source"]
 
 def missing(problem: Problem, device: Gpu) -> str:
     """Return why no launch of this strategy runs a problem for which there is none."""
-    if problem.head_dim * problem.dtype.itemsize % 16:
-        step = 16 // problem.dtype.itemsize
-        return (
-            f"head_dim {problem.head_dim} in {problem.dtype} over the whole GPU: expected a "
-            f"multiple of {step}"
-        )
     return (
         f"head_dim {problem.head_dim} with {len(problem.cell.gates)} gates is too large for "
         f"{device.multiprocessors} multiprocessors"
@@ -63,9 +57,10 @@ def source(problem: Problem, plan: Plan, *, backward: bool, dstates: bool = Fals
     }
     if backward:
         constants |= {"HAS_DSTATES": dstates, "Product": STORE[product_type(problem)]}
-    name = "grid_backward.cu" if backward else "grid_forward.cu"
+    direction = "backward" if backward else "forward"
     cell = cuda_source(problem.cell, problem.dtype)
-    return program(cell, constants, "grid_common.cuh", name)
+    parts = "grid_common.cuh", f"{direction}.cuh", f"grid_{direction}.cu"
+    return program(cell, constants, *parts)
 
 
 @lru_cache(maxsize=4096)

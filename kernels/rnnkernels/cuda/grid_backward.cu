@@ -3,7 +3,7 @@
 //     dx_t, dr_t, ds_t = cell'(wx_t + b, R h_{t-1} + b_r, s_{t-1}; ds_t + dstates_t)
 //     ds_{t-1} = ds_t,  and for h also  + R^T dr_t
 //
-// wx (B, T, G, N, D), products R h_{t-1} (B, T, G, N, D), turned R (N, D_in, G, D_out),
+// wx (B, T, G, N, D), products R h_{t-1} (B, T, G, N, D), r turned: (N, D_in, G, D_out),
 // b (biases, N, D), initial (S, B, N, D) or null, lengths (B,) or null, hidden h (B, T, N, D),
 // carried (S - 1, B, T, N, D) float32, dstates (S, B, T, N, D) or null, dlast (S, B, N, D) or null
 // -> dx (B, T, G, N, D) and apart (B, T, distinct gates, N, D), dr where it is not dx; both hold
@@ -11,30 +11,7 @@
 // Every block reads dr of all gates and units, and has R^T for the dh of its own units.
 // Further constants: HAS_DSTATES, Product (of `products`).
 
-struct Arguments {
-  const Store* wx;
-  const Product* products;
-  const Store* turned;
-  const Store* b;
-  const Store* initial;
-  const int* lengths;
-  const Store* hidden;
-  const float* carried;
-  const Store* dstates;
-  const Store* dlast;
-  Store* dx;
-  Store* apart;
-  float* db;
-  Store* dinitial;
-  i64 B, T, N, first;
-};
-
-__device__ constexpr int distinct_before(int gate) {
-  int count = 0;
-  for (int g = 0; g < gate; ++g) count += gate_is_distinct(g);
-  return count;
-}
-constexpr int DISTINCT = distinct_before(GATES), KEPT = STATES > 1 ? STATES - 1 : 1;
+constexpr int KEPT = STATES > 1 ? STATES - 1 : 1;
 
 struct Carry {  // what a thread keeps of a cell between steps, and its inputs of the next one
   float ds[STATES], db[BIASES], bias[BIASES];
@@ -131,7 +108,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
   if (!p.exists) return;
   const auto row_of_r = [&](int n) -> const Store* {
     const int unit = p.rank * UNITS + n * 8 + p.row;
-    return unit < D ? a.turned + (p.head * i64(D) + unit) * K_ALL : nullptr;
+    return unit < D ? a.r + (p.head * i64(D) + unit) * K_ALL : nullptr;
   };
   const Weights<decltype(row_of_r)> weights(p, shared, row_of_r);
   Carry carry[MINE];

@@ -7,18 +7,6 @@
 // last (S, B, N, D) and, unless null, carried (S - 1, B, T, N, D), the states but h in float32.
 // The groups of this launch run the pairs (batch tile, head) from the `first` on.
 
-struct Arguments {
-  const Store* wx;
-  const Store* r;
-  const Store* b;
-  const Store* initial;
-  const int* lengths;
-  Store* states;
-  Store* last;
-  float* carried;
-  i64 B, T, N, first;
-};
-
 struct Carry {  // what a thread keeps of a cell between steps
   float s[STATES];
   float bias[BIASES];

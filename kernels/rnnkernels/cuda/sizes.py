@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import gcd
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,9 +25,10 @@ class Grid:
     cooperative: bool = False
 
 
-def chunk(problem: Problem) -> int:
-    """Return the bytes of the widest copy that every row of a tensor starts at a multiple of."""
-    return gcd(16, problem.head_dim * problem.dtype.itemsize)
+def whole_rows(head_dim: int, dtype: torch.dtype) -> int:
+    """Return the head_dim that runs: the kernels want rows of a multiple of 16 bytes."""
+    step = 16 // dtype.itemsize
+    return -(-head_dim // step) * step
 
 
 def product_type(problem: Problem) -> torch.dtype:
