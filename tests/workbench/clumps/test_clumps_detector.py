@@ -20,9 +20,11 @@ from workbench.clumps.augment import LARGEST, augment, draw
 from workbench.clumps.detector import HALF_PIXEL, build, detect, infer, to_tensor
 from workbench.clumps.detector_config import DetectorConfig, config_from_dict
 from workbench.clumps.galaxy import Galaxy
+from workbench.clumps.inject import turn
 from workbench.clumps.matching import Detections, detections
 from workbench.clumps.postprocess import merge, on_host, segmentation_mask
 from workbench.clumps.samples import Sample, sample
+from workbench.clumps.turned import ORIENTATIONS, average, detect_turned, turned_back
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -245,3 +247,27 @@ def test_the_segment_of_the_host_keeps_its_clumps_and_drops_the_sky() -> None:
     assert on_host(found, mask).scores.tolist() == [0.9]
     flat = Galaxy(np.zeros_like(galaxy.image), galaxy.truth)
     assert segmentation_mask(flat).all()
+
+
+def test_what_is_found_in_turned_pictures_is_turned_back() -> None:
+    galaxy = disk_galaxy()
+    image = np.concatenate([galaxy.image, galaxy.image[:, :30]], axis=1)  # wider than high
+    truth = replace(galaxy.truth, width=image.shape[1])
+    wide = Galaxy(image, truth)
+    for which in range(ORIENTATIONS):
+        there = turn(wide, which).truth
+        seen = Detections(there.boxes, np.linspace(0.9, 0.1, len(there)), there.labels)
+        back = turned_back(seen, truth, which)
+        np.testing.assert_allclose(back.boxes, truth.boxes, atol=1e-9)
+    with pytest.raises(WorkbenchError, match="9 orientations; expected 1 to 8"):
+        detect_turned(build(CONFIG), CONFIG, [wide], 9)
+
+
+def test_a_score_is_the_mean_over_orientations() -> None:
+    first = detections([[0, 0, 10, 10], [40, 0, 50, 10]], [0.8, 0.6])
+    second = detections([[2, 0, 12, 10], [6, 0, 16, 10]], [0.4, 0.5])
+    found = average([first, second], reach=3.0, overlap=0.2)
+    np.testing.assert_allclose(found.scores, [0.6, 0.3])  # that at 6 overlaps the first
+    np.testing.assert_allclose(found.boxes[0], [2 / 3, 0, 10 + 2 / 3, 10])
+    np.testing.assert_allclose(found.boxes[1], [40, 0, 50, 10])
+    assert len(average([detections([], [])], 3.0, 0.2)) == 0

@@ -233,7 +233,7 @@ class Injected:
         if not self.hosts:
             raise WorkbenchError("injected: no host picture; expected at least one with known PSF")
         rng = np.random.default_rng([seed, index, 1])
-        turned = turn(self._host(rng), int(rng.integers(8)))
+        turned = self._host(rng)
         number, _ = statistics.draw_numbers(rng, float(rng.uniform(0.16, 1.0)), 0.0)
         at = places(turned, number, rng, turned.truth.centres)
         clumps = [
@@ -245,17 +245,18 @@ class Injected:
         return Galaxy(made.image, replace(made.truth, name=f"inj-{seed}-{index}"))
 
     def _host(self, rng: np.random.Generator) -> Galaxy:
-        """Draw hosts until a galaxy stands out in one: some are too faint to carry clumps."""
+        """Draw turned hosts until a galaxy stands out in one: some are too faint for clumps."""
         for attempt in range(HOST_ATTEMPTS):
             host = self.hosts[int(rng.integers(len(self.hosts)))]
+            turned = turn(host, int(rng.integers(8)))
             try:
-                outline(host)
+                outline(turned)  # of the turned one: the middle of an even side moves by a pixel
             except WorkbenchError:
                 if attempt == HOST_ATTEMPTS - 1:
                     raise
             else:
                 break
-        return host
+        return turned
 
 
 def draw_ratios(rng: np.random.Generator, number: int) -> list[float]:
