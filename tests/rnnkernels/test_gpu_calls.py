@@ -70,6 +70,7 @@ def test_captured_in_a_cuda_graph(shape: tuple[int, ...], backend: str) -> None:
         assert close(captured, run(case, inputs, backend, case.dtype))
 
 
+@pytest.mark.filterwarnings("ignore")  # Inductor's are not ours
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_compiled_training_step(backend: str) -> None:
     torch.manual_seed(0)
