@@ -3,9 +3,17 @@
     time of a step = turns * (price of a step + sum over items of price * amount)
 
 Amounts are integers that follow from the configuration: product tiles that a scheduler issues,
-bytes that a block gets from the others, tiles of R read from shared memory, and so on. Prices are
-picoseconds at the H200's clock, fitted to what was measured (docs/decisions/0006-launch-plan.md);
-on another GPU those of a multiprocessor's own work scale with its clock.
+bytes that a block gets from the others, tiles of R read from shared memory, and so on. Four of them
+say what happens where a resource is full or a wait is not hidden:
+
+    tiles_of_h_read    by at least six warps: fewer wait for each tile, more queue for it
+    KB_in_network      of a cluster, whose blocks share what connects them
+    idle_warps         have no cells of their own, but take part in each barrier
+    asked_in_a_crowd   pieces asked for at once, for each MB a step beyond what L2 hands out at once
+
+Prices are picoseconds at the H200's clock, fitted by `kernels/benchmarks/fit_prices.py` to what was
+measured (docs/decisions/0006-launch-plan.md); a new item begins at 0. On another GPU those of a
+multiprocessor's own work scale with its clock.
 """
 
 from __future__ import annotations
@@ -21,85 +29,92 @@ if TYPE_CHECKING:
     from rnnkernels.gpus import Gpu
 
 _REFERENCE_CLOCK = 1980  # MHz, of the H200 that the prices were measured on
+_READERS = 6  # warps that it takes to keep the reading of h busy; fewer wait for each tile
+_QUIET = 16  # MB a step that L2 hands out as they are asked for
 
 PRICES: Mapping[tuple[str, bool], Mapping[str, int]] = {
     ("cluster", False): {
-        "step": 90_990,
-        "exchange": 109_466,
-        "bytes_received": 49,
-        "peers": 2_533,
-        "sends": 12_287,
-        "products": 36,
-        "product_chain": 2_952,
-        "exact_products": 25_393,
-        "exact_chain": 0,
-        "tiles_of_R_read": 1_517,
-        "tiles_of_h_read": 1_721,
-        "operations": 867,
-        "operation_chain": 1_575,
-        "exact_operations": 3_043,
-        "exact_operation_chain": 9_543,
-        "copies": 6_703,
-        "shared_sum": 270_597,
-        "late_inputs": 7_731,
+        "step": 68_290,
+        "exchange": 161_946,
+        "bytes_received": 24,
+        "KB_in_network": 1_466,
+        "peers": 0,
+        "sends": 3_820,
+        "products": 437,
+        "product_chain": 877,
+        "exact_products": 26_420,
+        "exact_chain": 1_889,
+        "tiles_of_R_read": 1_694,
+        "tiles_of_h_read": 1_773,
+        "operations": 995,
+        "operation_chain": 1_763,
+        "exact_operations": 0,
+        "exact_operation_chain": 10_840,
+        "copies": 15_758,
+        "shared_sum": 366_214,
+        "late_inputs": 3_730,
     },
     ("cluster", True): {
-        "step": 225_509,
-        "exchange": 137_425,
+        "step": 242_827,
+        "exchange": 91_970,
         "peers": 0,
-        "bytes_received": 38,
+        "bytes_received": 42,
+        "KB_in_network": 0,
         "sends": 0,
-        "products": 0,
-        "product_chain": 4_717,
-        "exact_products": 20_931,
-        "exact_chain": 4_481,
-        "tiles_of_R_read": 1_468,
-        "tiles_of_h_read": 1_790,
-        "operations": 640,
-        "operation_chain": 797,
-        "exact_operations": 311,
-        "exact_operation_chain": 7_488,
-        "copies": 33_109,
-        "shares": 11_047,
-        "late_inputs": 4_733,
+        "products": 1_135,
+        "product_chain": 4_305,
+        "exact_products": 32_202,
+        "exact_chain": 3_428,
+        "tiles_of_R_read": 1_035,
+        "tiles_of_h_read": 966,
+        "operations": 1_105,
+        "operation_chain": 810,
+        "exact_operations": 0,
+        "exact_operation_chain": 5_334,
+        "copies": 18_778,
+        "shares": 10_961,
+        "idle_warps": 10_133,
+        "late_inputs": 3_517,
     },
     ("grid", False): {
-        "step": 1_136_198,
-        "questions": 135_965,
+        "step": 962_267,
+        "questions": 121_700,
         "asked_at_once": 0,
+        "asked_in_a_crowd": 0,
         "products": 0,
-        "product_chain": 8_118,
-        "exact_products": 50_086,
+        "product_chain": 0,
+        "exact_products": 94_890,
         "exact_chain": 0,
-        "KB_of_rows": 280,
-        "KB_of_R_again": 262,
-        "KB_of_R_shared": 2_988,
-        "sums": 2_888,
+        "KB_of_rows": 267,
+        "KB_of_R_again": 252,
+        "KB_of_R_shared": 2_320,
+        "sums": 0,
         "operations": 0,
-        "operation_chain": 2_500,
+        "operation_chain": 23_180,
         "exact_operations": 0,
-        "exact_operation_chain": 10_500,
+        "exact_operation_chain": 0,
     },
     ("grid", True): {
-        "step": 539_142,
-        "questions": 241_817,
-        "asked_at_once": 48_023,
-        "products": 0,
-        "product_chain": 23_350,
-        "exact_products": 136_532,
+        "step": 246_335,
+        "questions": 258_625,
+        "asked_at_once": 34_493,
+        "asked_in_a_crowd": 12_766,
+        "products": 17_924,
+        "product_chain": 1_672,
+        "exact_products": 158_769,
         "exact_chain": 0,
-        "KB_of_rows": 217,
-        "KB_of_R_again": 227,
-        "KB_of_R_shared": 0,
-        "sums": 18_550,
+        "KB_of_rows": 126,
+        "KB_of_R_again": 182,
+        "KB_of_R_shared": 2_458,
+        "sums": 26_178,
         "operations": 0,
-        "operation_chain": 1_300,
+        "operation_chain": 5_854,
         "exact_operations": 0,
-        "exact_operation_chain": 7_000,
+        "exact_operation_chain": 14_285,
     },
 }
 # Of the GPU's memory system, not of a multiprocessor.
-_UNCLOCKED = {"KB_of_rows", "KB_of_R_again", "late_inputs"}
+_UNCLOCKED = {"KB_of_rows", "KB_of_R_again", "asked_in_a_crowd", "late_inputs"}
 
 
 def prices(strategy: str, gpu: Gpu, *, backward: bool) -> dict[str, int]:
@@ -136,15 +151,17 @@ def _cluster_forward(b: Ledger, z: Sizes, k: Mapping[str, Integer]) -> dict[str,
     eights, owned = z.slab // 8, parts(columns, k["split"])
     chain, cells = tiles_k * z.rows * columns, owned * eights * wide * z.steps
     bytes_in = k["tile"] * (z.gates + z.states) * k["units"] * z.size
+    bytes_received = cluster * k["units"] * k["tile"] * z.size
     return {
         "step": 1,
         "exchange": together,
-        "bytes_received": together * cluster * k["units"] * k["tile"] * z.size,
+        "bytes_received": together * bytes_received,
+        "KB_in_network": together * cluster * bytes_received // 1024,
         "peers": together * cluster,
         "sends": together * owned * eights * _sends(z, cluster, wide),
         **_products(z, sharing * scheduled * chain, chain),
         "tiles_of_R_read": sharing * warps * z.rows * (tiles_k - k["resident"]),
-        "tiles_of_h_read": sharing * warps * tiles_k * columns,
+        "tiles_of_h_read": b.most(sharing * warps, _READERS) * tiles_k * columns,
         **_cells(z, sharing * scheduled * cells, cells),
         "copies": parts(bytes_in, 512 * k["copiers"]),
         "shared_sum": k["split"] - 1,
@@ -159,18 +176,21 @@ def _cluster_backward(b: Ledger, z: Sizes, k: Mapping[str, Integer]) -> dict[str
     wide = 1 + exceeds(b, k["tile"], 4)
     chain, cells = tiles_k * k["rows"] * columns, k["mine"] * wide * z.back_steps
     bytes_in = k["tile"] * (3 * z.gates + z.states) * k["units"] * z.size
+    bytes_received = cluster * k["split"] * k["units"] * k["tile"] * z.size
     return {
         "step": 1,
         "exchange": together,
         "peers": together * cluster,
-        "bytes_received": together * cluster * k["split"] * k["units"] * k["tile"] * z.size,
+        "bytes_received": together * bytes_received,
+        "KB_in_network": together * cluster * bytes_received // 1024,
         "sends": scheduled * parts(k["rows"] * columns, 2),
         **_products(z, sharing * scheduled * chain, chain),
         "tiles_of_R_read": sharing * warps * k["rows"] * (tiles_k - k["resident"]),
-        "tiles_of_h_read": sharing * warps * tiles_k * columns,
+        "tiles_of_h_read": b.most(sharing * warps, _READERS) * tiles_k * columns,
         **_cells(z, sharing * parts(k["units"] // 8 * columns, 4) * wide * z.back_steps, cells),
         "copies": parts(bytes_in, 512 * k["copiers"]),
         "shares": k["mine"] * cluster * k["split"],
+        "idle_warps": b.most(0, warps - k["units"] // 8 * columns),
         "late_inputs": 12 // (k["ring"] - 1),
     }
 
@@ -204,6 +224,7 @@ def _cells(z: Sizes, issued: Integer, chain: Integer) -> dict[str, Integer]:
 def _grid(b: Ledger, z: Sizes, k: Mapping[str, Integer], *, backward: bool) -> dict[str, Integer]:
     active = b.least(k["groups_at_a_time"], k["jobs"])
     rows = k["tile"] * k["k_all"] * z.size
+    moved = active * k["blocks"] * rows // 1024
     pieces = k["warps"] * k["tiles_n"] * 512
     chain = k["pairs"] * k["tiles_n"] * k["tiles_m"]
     mine = parts(k["tile"] * k["units"], 32 * k["warps"])  # cells of a thread
@@ -211,8 +232,9 @@ def _grid(b: Ledger, z: Sizes, k: Mapping[str, Integer], *, backward: bool) -> d
         "step": 1,
         "questions": parts(k["pairs"], k["at_once"]),
         "asked_at_once": k["asked"],
+        "asked_in_a_crowd": k["asked"] * b.most(0, moved // 1024 - _QUIET),
         **_products(z, parts(k["warps"], 4) * chain, chain),
-        "KB_of_rows": active * k["blocks"] * rows // 1024,
+        "KB_of_rows": moved,
         "KB_of_R_again": active * k["blocks"] * k["again"] * pieces // 1024,
         "KB_of_R_shared": k["in_shared"] * pieces // 1024,
         "sums": k["warps"] * k["tiles_n"] * k["tiles_m"],

@@ -25,7 +25,7 @@ _FORWARD: Mapping[str, tuple[int, ...]] = {
     "tile": (4, 8, 16, 24, 32),  # batch rows
     "split": (1, 2),  # warps that share a sum over K
     "ring": (2, 3, 4, 6, 8),  # stages of inputs in shared memory, the prefetch depth
-    "resident": tuple(range(46)),  # tiles of K of R in registers; the others in shared memory
+    "resident": tuple(range(50)),  # tiles of K of R in registers; the others in shared memory
 }
 _BACKWARD: Mapping[str, tuple[int, ...]] = {
     **_FORWARD,

@@ -59,7 +59,18 @@ def recorded(name: str = RECORD) -> tuple[Point, ...]:
     WorkbenchError
         No such record, or it is damaged.
     """
-    about, rows = _read(datafiles.result(name))
+    return points_of(datafiles.result(name))
+
+
+def points_of(path: Path) -> tuple[Point, ...]:
+    """Return the points of a record, predicted by the model as it is now.
+
+    Raises
+    ------
+    WorkbenchError
+        No such file, or it is damaged.
+    """
+    about, rows = _read(path)
     source = provenance.source(about)
     return tuple(
         Point(call, config, predicted(call, config) / 1e3, row["measured_ns"], source)
