@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from rnnkernels import rnn
+from rnnkernels.config import Configuration
 from rnnkernels.errors import UnsupportedError
+from rnnkernels.plan import forced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,13 @@ if TYPE_CHECKING:
 TOOLS = ("memcheck", "racecheck")
 # one program or block per head (and its edge); clusters; the whole GPU
 HEAD_DIMS = {"triton": (20, 64), "cuda": (20, 64, 128, 250, 768, 1024), "alternating": (20,)}
+# What no plan of those takes: 16 batch rows with R in registers and shared memory in turns, and
+# warps that share sums.
+LAUNCHES = {
+    ("lstm", 64): {"cluster": 2, "tile": 16, "split": 1, "ring": 2, "resident": 2},
+    ("gru", 64): {"cluster": 2, "tile": 8, "split": 2, "ring": 2, "resident": 1},
+    ("gru", 32): {"cluster": 1, "tile": 8, "split": 2, "ring": 2, "resident": 1},
+}
 
 
 def run_all(backends: Sequence[str]) -> int:
@@ -40,11 +49,17 @@ def run_all(backends: Sequence[str]) -> int:
                 else:
                     ran += 1
                     print(f"{backend} {cell} {head_dim}: ran", flush=True)
+    for (cell, head_dim), knobs in LAUNCHES.items() if "cuda" in backends else ():
+        config = Configuration.of("cluster", **knobs)
+        with forced(forward=config):
+            _run("cuda", cell, head_dim)
+        ran += 1
+        print(f"{config} {cell} {head_dim}: ran", flush=True)
     return ran
 
 
 def _run(backend: str, cell: str, head_dim: int) -> None:
-    B, T, N = 5, 3, 2 if head_dim < 256 else 1
+    B, T, N = 13, 3, 2 if head_dim < 256 else 1
     G, S = (4, 2) if cell == "lstm" else (3, 1)
 
     def draw(*shape: int) -> torch.Tensor:
@@ -52,7 +67,7 @@ def _run(backend: str, cell: str, head_dim: int) -> None:
 
     wx, r = draw(B, T, G, N, head_dim), draw(G, N, head_dim, head_dim)
     b, initial = draw(G + (cell == "gru"), N, head_dim), draw(S, B, N, head_dim)
-    states, last = rnn(wx, r, b, cell, backend, initial, [3, 0, 2, 3, 1])
+    states, last = rnn(wx, r, b, cell, backend, initial, [3, 0, 2, 3, 1, *[2] * 8])
     (states.float().sum() + last.float().sum()).backward()
     torch.cuda.synchronize()
 

@@ -138,6 +138,37 @@ def test_without_any_compiler_everything_runs(tmp_path: Path) -> None:
     assert all(float(line.split()[1]) <= 1e-5 for line in lines), lines
 
 
+FIRST_USE = """
+import time, torch
+from rnnkernels import rnn
+
+def use(cell, gates, biases, head_dim):
+    sizes = (5, 9, gates, 3, head_dim), (gates, 3, head_dim, head_dim), (biases, 3, head_dim)
+    leaves = [torch.randn(*size, device="cuda").bfloat16().requires_grad_() for size in sizes]
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    rnn(*leaves, cell, "cuda")[0].sum().backward()
+    torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+print(use("lstm", 4, 4, 64), use("gru", 3, 4, 72))
+"""
+
+
+def test_first_use_of_a_configuration_is_quick(tmp_path: Path) -> None:
+    """Under 3 s a direction to compile, under 50 ms where the kernels are kept from before."""
+
+    def second_configuration() -> float:
+        command = [sys.executable, "-c", FIRST_USE]
+        environment = {**os.environ, "RNNKERNELS_CACHE": str(tmp_path)}
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        return float(done.stdout.split()[1])
+
+    compiled, kept = second_configuration(), second_configuration()
+    assert compiled < 6
+    assert kept < 2 * 0.05
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("cell", ["gru", "slstm"])
 def test_opcheck(cell: str, backend: str) -> None:
