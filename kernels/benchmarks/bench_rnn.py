@@ -13,11 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,9 +24,12 @@ import torch
 from rnn_rows import GATES, RELATIVE_BOUNDS, ROWS, STEPS, Row, floors
 from rnnkernels import rnn
 from torch import Tensor
+from workbench.bench.measure import measure
+
+from workbench import provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 DEVICE = rnn_baselines.DEVICE
 Record = dict[str, Any]
@@ -91,24 +91,6 @@ class Problem:
         }
 
 
-def measure(call: Callable[[int], object], repeats: int, warm_up: int = 3) -> Record:
-    """Return median and quartiles of a call, in ms."""
-    for k in range(warm_up):
-        call(k)
-    events = [
-        (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
-        for _ in range(repeats)
-    ]
-    for k, (start, end) in enumerate(events):
-        start.record()
-        call(k)
-        end.record()
-    torch.cuda.synchronize()
-    times = torch.tensor([start.elapsed_time(end) for start, end in events])
-    low, middle, high = times.quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
-    return {"ms": middle, "ms_p25": low, "ms_p75": high, "repeats": repeats}
-
-
 def time_row(row: Row, repeats: int) -> list[Record]:
     """Check one row and time it."""
     problem = Problem(row)
@@ -127,7 +109,7 @@ def time_row(row: Row, repeats: int) -> list[Record]:
         ("fwbw_api", problem.both, row.both_bound, {}),
     )
     return [
-        {**shared, "what": what, **measure(call, repeats), "bound_ms": bound, **more}
+        {**shared, "what": what, **measure(call, DEVICE, repeats), "bound_ms": bound, **more}
         for what, call, bound, more in calls
     ]
 
@@ -141,7 +123,7 @@ def time_baselines(names: Sequence[str], rows: Sequence[Row], repeats: int) -> l
             if call is not None:
                 shape = {"cell": "lstm", "batch": row.batch, "head_dim": row.head_dim}
                 shape |= {"heads": 1 if backend == "cudnn" else row.heads, "time_steps": STEPS}
-                timing = measure(call, repeats, warm_up=1 if repeats < 5 else 3)
+                timing = measure(call, DEVICE, repeats)
                 found.append({"backend": backend, "dtype": dtype, "what": what, **shape, **timing})
 
     lstm = [row for row in rows if row.cell == "lstm" and row.backend == "auto"]
@@ -202,36 +184,6 @@ def table(records: Sequence[Record]) -> str:
     return "\n".join(lines)
 
 
-def about() -> Record:
-    """Return hardware, versions, date, command and commit."""
-    properties = torch.cuda.get_device_properties(DEVICE)
-    shown = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    return {
-        "device": properties.name,
-        "sms": properties.multi_processor_count,
-        "driver": _first_line(shown),
-        "torch": torch.__version__,
-        "triton": __import__("triton").__version__,
-        "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),
-        "python": platform.python_version(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        # Absolute paths are the machine's business, not the result's.
-        "command": " ".join(
-            ["python", *(Path(a).name if Path(a).is_absolute() else a for a in sys.argv)]
-        ),
-        "commit": os.environ.get("COMMIT") or _first_line(["git", "rev-parse", "HEAD"]),
-    }
-
-
-def _first_line(command: list[str]) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.splitlines()[0]
-
-
 def compile_all(rows: Sequence[Row]) -> None:
     """Fill the kernel caches in parallel processes, so that the timing run only loads."""
     with ProcessPoolExecutor(min(12, os.cpu_count() or 1), get_context("spawn")) as pool:
@@ -247,7 +199,8 @@ def write(path: Path | None, records: Sequence[Record]) -> None:
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"about": about(), "results": records}, indent=1)
+    about = provenance.about(DEVICE, ("python", *sys.argv))
+    text = json.dumps({"about": about, "results": records}, indent=1)
     path.write_text(text + "\n", encoding="utf-8")
 
 
