@@ -20,9 +20,10 @@ from workbench.clumps.augment import LARGEST, augment, draw
 from workbench.clumps.detector import HALF_PIXEL, build, detect, infer, to_tensor
 from workbench.clumps.detector_config import DetectorConfig, config_from_dict
 from workbench.clumps.galaxy import Galaxy
+from workbench.clumps.host import segmentation_mask
 from workbench.clumps.inject import turn
 from workbench.clumps.matching import Detections, detections
-from workbench.clumps.postprocess import merge, on_host, segmentation_mask
+from workbench.clumps.postprocess import merge, on_host
 from workbench.clumps.samples import Sample, sample
 from workbench.clumps.turned import ORIENTATIONS, average, detect_turned, turned_back
 from workbench.errors import WorkbenchError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,8 +11,10 @@ from astropy.io import fits
 from clump_cases import picture, same, truth_of
 from PIL import Image
 from workbench.clumps import folder, sky
+from workbench.clumps.export import write_data
 from workbench.clumps.galaxy import Galaxy, annotation
 from workbench.clumps.pictures import Report, Stretch, read_picture, write_picture
+from workbench.clumps.stretch import STRIPE82
 from workbench.clumps.tables import read_table, write_coco, write_table
 from workbench.errors import WorkbenchError
 
@@ -178,3 +181,21 @@ def test_places_without_pictures_are_errors(tmp_path: Path) -> None:
         list(folder.load(tmp_path))
     with pytest.raises(WorkbenchError, match="no such file or folder"):
         list(folder.load(tmp_path / "nowhere"))
+
+
+def test_fits_written_is_read_back_with_its_bands_and_sky(tmp_path: Path) -> None:
+    galaxy = Galaxy(picture(), truth_of())
+    assert write_data([galaxy], tmp_path, "fits") == 1
+    path = tmp_path / "images" / "a.fits"
+    with fits.open(path) as units:
+        planes = np.asarray(units[0].data)
+    bands = STRIPE82.linear(galaxy.image)
+    np.testing.assert_array_equal(planes, np.moveaxis(bands, -1, 0).astype(np.float32))
+    shown, wcs = read_picture(path)
+    assert shown.shape == galaxy.image.shape
+    at = wcs.wcs_pix2world(*galaxy.truth.centres.T, 0)
+    np.testing.assert_allclose(np.stack(at, axis=-1), galaxy.truth.sky(), rtol=0, atol=1e-9)
+    (read,) = folder.load(tmp_path / "images", tmp_path / "labels.parquet")
+    same(read.truth, replace(galaxy.truth, name="a.fits"))
+    with pytest.raises(WorkbenchError, match="unknown form 'gif'; known: png, fits"):
+        write_data([galaxy], tmp_path, "gif")

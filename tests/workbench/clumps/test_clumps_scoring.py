@@ -134,7 +134,7 @@ def test_classical_methods_find_blue_points_where_they_are(method: str) -> None:
 @pytest.mark.parametrize(
     ("method", "published", "published_overlap"),
     # Measured independently on the same 53 galaxies: F1 within one PSF FWHM and at IoU 0.5.
-    [("dog", 0.571, 0.552), ("sep", 0.550, None)],
+    [("dog", 0.571, 0.552), ("sep", 0.550, None), ("dao_segment", 0.266, None)],
 )
 def test_classical_methods_reproduce_their_measured_scores(
     method: str, published: float, published_overlap: float | None
@@ -157,7 +157,7 @@ def test_classical_methods_reproduce_their_measured_scores(
 
 
 @real_data
-def test_daofinder_confined_to_the_galaxy_beats_its_measured_score() -> None:
+def test_daofinder_confined_to_the_galaxy_is_no_weaker() -> None:
     galaxies = list(s82.load())
     truths = [galaxy.truth for galaxy in galaxies]
     proposed = classical.propose("dao", galaxies)
@@ -166,5 +166,4 @@ def test_daofinder_confined_to_the_galaxy_beats_its_measured_score() -> None:
         classical.select(one, settings, truth.psf_fwhm or 0)
         for one, truth in zip(proposed, truths, strict=True)
     ]
-    # .266 was measured with faint candidates kept; the comparator must not be weaker than that.
     assert evaluate.rates(evaluate.match_all(found, truths)).f1 > 0.266

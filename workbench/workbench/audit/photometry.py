@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.clumps.classical import FWHM_PER_SIGMA, host_mask, noise
 from workbench.clumps.extras import need
+from workbench.clumps.host import FWHM_PER_SIGMA, host_mask, noise
 from workbench.clumps.pictures import MAX_PIXELS
 from workbench.errors import WorkbenchError
 

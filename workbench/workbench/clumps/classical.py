@@ -16,6 +16,7 @@ import numpy as np
 from workbench.clumps.evaluate import match_all, rates
 from workbench.clumps.extras import need
 from workbench.clumps.galaxy import Galaxy, square_boxes
+from workbench.clumps.host import FWHM_PER_SIGMA, host_mask, noise, segmentation_mask
 from workbench.clumps.matching import Criterion, Detections, detections
 from workbench.errors import WorkbenchError
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-
-FWHM_PER_SIGMA = 2.3548
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,27 +75,6 @@ def _maps(galaxy: Galaxy) -> tuple[NDArray[Any], NDArray[Any], float]:
     return pixels.mean(axis=2), blur(colour, sigma) - blur(colour, 3 * sigma), sigma
 
 
-def noise(image: NDArray[Any]) -> float:
-    """Return the standard deviation of the background, 1.4826 median absolute deviations."""
-    return float(1.4826 * np.median(np.abs(image - np.median(image)))) or 1e-6
-
-
-def host_mask(grey: NDArray[Any], sigma: float, level: float = 7.0) -> NDArray[np.bool_]:
-    """Return where the galaxy is: pixels above `level` noise joined to the picture's centre.
-
-    The centre is the middle 2.6 % of the side (11 pixels of 424), for galaxies off by a little.
-    """
-    scipy = need("scipy.ndimage")
-    smooth = scipy.gaussian_filter(grey, sigma)
-    regions, _ = scipy.label(smooth > np.median(smooth) + level * noise(smooth))
-    rows, columns = ((n // 2, max(1, round(0.013 * n))) for n in grey.shape)
-    middle = regions[
-        rows[0] - rows[1] : rows[0] + rows[1] + 1, columns[0] - columns[1] : sum(columns) + 1
-    ]
-    mask: NDArray[np.bool_] = np.isin(regions, np.unique(middle[middle > 0]))
-    return mask
-
-
 def dog(galaxy: Galaxy) -> Candidates:
     """Propose the maxima of a difference of Gaussians of 1 and 2.5 PSF sigma, in the host."""
     scipy = need("scipy.ndimage")
@@ -128,11 +106,23 @@ def sep_objects(galaxy: Galaxy) -> Candidates:
     at = np.stack([found["xcpeak"], found["ycpeak"]], axis=-1)
     smooth = blur(detail, sigma)
     peak = smooth[at[:, 1], at[:, 0]] / noise(smooth)
-    return _in_host(at, peak, grey, blue, sigma)
+    found = Candidates(at.astype(float), peak, blue[_pixels(at, grey)])
+    return _inside(found, host_mask(grey, sigma))
 
 
 def dao(galaxy: Galaxy) -> Candidates:
     """Propose photutils' DAOStarFinder stars of the PSF's width, in the host, without colour."""
+    grey, _, sigma = _maps(galaxy)
+    return _inside(_stars(galaxy), host_mask(grey, sigma))
+
+
+def dao_segment(galaxy: Galaxy) -> Candidates:
+    """Propose the same stars in the wider segment that the published recipe keeps."""
+    return _inside(_stars(galaxy), segmentation_mask(galaxy))
+
+
+def _stars(galaxy: Galaxy) -> Candidates:
+    """Return the stars that photutils finds in the whole picture."""
     grey, blue, sigma = _maps(galaxy)
     level = noise(grey)
     finder = need("photutils.detection").DAOStarFinder(
@@ -141,8 +131,8 @@ def dao(galaxy: Galaxy) -> Candidates:
     found = finder(grey - np.median(grey))
     if found is None:
         return Candidates(np.empty((0, 2)), np.empty(0), np.empty(0))
-    at = np.stack([found["x_centroid"], found["y_centroid"]], axis=-1)
-    return _in_host(at, np.asarray(found["peak"]) / level, grey, blue, sigma)
+    at = np.stack([found["x_centroid"], found["y_centroid"]], axis=-1).astype(float)
+    return Candidates(at, np.asarray(found["peak"]) / level, blue[_pixels(at, grey)])
 
 
 def gaussian_kernel(sigma: float) -> NDArray[np.float64]:
@@ -153,20 +143,22 @@ def gaussian_kernel(sigma: float) -> NDArray[np.float64]:
     return kernel
 
 
-def _in_host(
-    at: NDArray[Any],
-    significance: NDArray[Any],
-    grey: NDArray[Any],
-    blue: NDArray[Any],
-    sigma: float,
-) -> Candidates:
-    x = at[:, 0].round().astype(int).clip(0, grey.shape[1] - 1)
-    y = at[:, 1].round().astype(int).clip(0, grey.shape[0] - 1)
-    inside = host_mask(grey, sigma)[y, x]
-    return Candidates(at[inside].astype(float), significance[inside], blue[y, x][inside])
+def _inside(found: Candidates, mask: NDArray[np.bool_]) -> Candidates:
+    keep = mask[_pixels(found.at, mask)]
+    return Candidates(found.at[keep], found.significance[keep], found.blue[keep])
 
 
-METHODS: dict[str, Callable[[Galaxy], Candidates]] = {"dog": dog, "sep": sep_objects, "dao": dao}
+def _pixels(at: NDArray[Any], image: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return rows and columns of the pixels of `image` at the points (N, 2) x, y."""
+    x = at[:, 0].round().astype(int).clip(0, image.shape[1] - 1)
+    y = at[:, 1].round().astype(int).clip(0, image.shape[0] - 1)
+    return y, x
+
+
+METHODS: dict[str, Callable[[Galaxy], Candidates]] = {
+    "dog": dog, "sep": sep_objects, "dao": dao, "dao_segment": dao_segment,
+}  # fmt: skip
+COLOURLESS = frozenset({"dao", "dao_segment"})
 THRESHOLDS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 12.0)
 BLUE_CUTS = (-np.inf, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 
@@ -201,7 +193,7 @@ def tune(
 
     DAOStarFinder has no colour, so its blue cut stays off.
     """
-    cuts = (-np.inf,) if method == "dao" else BLUE_CUTS
+    cuts = (-np.inf,) if method in COLOURLESS else BLUE_CUTS
     truths = [galaxy.truth for galaxy in galaxies]
     best, best_f1 = Settings(method, THRESHOLDS[0]), -1.0
     for threshold, cut in itertools.product(THRESHOLDS, cuts):

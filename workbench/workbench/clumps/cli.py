@@ -51,10 +51,14 @@ def add_parser(commands: Any) -> None:
 
 def _add_data(commands: Any) -> None:
     parser = commands.add_parser(
-        "data", help="make or convert pictures and labels", description="Write PNG and labels."
+        "data",
+        help="make or convert pictures and labels",
+        description="Write PNG (or FITS) and labels.",
     )
     source_arguments(parser)
     parser.add_argument("--out", required=True, help="folder to write")
+    parser.add_argument("--form", default="png", help="of the pictures: png, or fits for linear "
+                        "bands i, r, g with their WCS")  # fmt: skip
     parser.set_defaults(run=_run_data)
 
 
@@ -65,7 +69,7 @@ def _run_data(args: argparse.Namespace) -> int:
     from workbench.clumps.sources import galaxies  # noqa: PLC0415
 
     report, began = Report(), time.monotonic()
-    number = write_data(galaxies(request(args), report), Path(args.out))
+    number = write_data(galaxies(request(args), report), Path(args.out), args.form)
     say(f"{number} pictures in {args.out} in {time.monotonic() - began:.0f} s")
     return _told(report, number)
 
@@ -106,7 +110,7 @@ def _add_detect(commands: Any) -> None:
     )
     add = parser.add_argument
     add("pictures", help="a picture or a folder of pictures (PNG, JPEG, FITS)")
-    add("--weights", required=True, help="detector (.safetensors)")
+    add("--weights", help="detector (.safetensors); default the one that comes along")
     add("--catalog", help="table with file and psf_fwhm_r_px, or psf_fwhm_r_arcsec and "
         "arcsec_per_px; ra, dec")  # fmt: skip
     add("--psf-px", type=float, help="PSF FWHM in pixels of pictures not in the catalogue")
@@ -120,16 +124,17 @@ def _add_detect(commands: Any) -> None:
 def _run_detect(args: argparse.Namespace) -> int:
     from workbench.clumps import detecting, folder  # noqa: PLC0415
     from workbench.clumps.pictures import Report  # noqa: PLC0415
-    from workbench.clumps.weights import read_card  # noqa: PLC0415
+    from workbench.clumps.weights import read_card, shipped  # noqa: PLC0415
 
+    weights = args.weights or shipped()
     if args.psf_px is not None and not args.psf_px > 0:
         raise WorkbenchError(f"--psf-px {args.psf_px}; expected a positive number of pixels")
     report, began = Report(), time.monotonic()
     threshold = args.threshold
     if threshold is None:
-        threshold = float(read_card(args.weights).get("threshold", 0.0))
+        threshold = float(read_card(weights).get("threshold", 0.0))
     found = detecting.run_detector(
-        args.weights, folder.load(args.pictures, catalog=args.catalog, report=report),
+        weights, folder.load(args.pictures, catalog=args.catalog, report=report),
         psf_fwhm=args.psf_px, host_only=args.host_only, merged=args.merge, report=report,
     )  # fmt: skip
     frame = detecting.to_frame((galaxy.truth, one) for galaxy, one in found)

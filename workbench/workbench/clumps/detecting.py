@@ -12,8 +12,9 @@ import numpy as np
 
 from workbench.clumps.extras import need
 from workbench.clumps.galaxy import Galaxy
+from workbench.clumps.host import segmentation_mask
 from workbench.clumps.matching import Detections
-from workbench.clumps.postprocess import merge, on_host, segmentation_mask
+from workbench.clumps.postprocess import merge, on_host
 from workbench.clumps.tables import load_frame
 from workbench.errors import WorkbenchError
 

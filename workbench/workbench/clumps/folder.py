@@ -51,7 +51,8 @@ def load(
         COCO JSON, CSV or Parquet with their boxes.
     catalog
         CSV or Parquet with a row a `file` and any of arcsec_per_px, psf_fwhm_r_arcsec,
-        psf_fwhm_r_px, ra and dec (degrees of the picture's centre), redshift.
+        psf_fwhm_r_px, ra and dec (degrees of the picture's centre), wcs (a header's text),
+        redshift.
     stretch
         How FITS files become pictures.
     report
@@ -108,6 +109,8 @@ def catalogued(truth: Annotation, row: dict[str, Any], wcs: Any = None) -> Annot
         A value is no number, or the PSF is not positive.
     """
     scale = _number(row, "arcsec_per_px")
+    if wcs is None and isinstance(row.get("wcs"), str):
+        wcs = sky.from_text(row["wcs"])
     if wcs is None and scale and _number(row, "ra") is not None and _number(row, "dec") is not None:
         middle = (truth.width - 1) / 2, (truth.height - 1) / 2
         wcs = sky.north_up(row["ra"], row["dec"], *middle, scale)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.clumps import statistics
-from workbench.clumps.classical import FWHM_PER_SIGMA, host_mask
 from workbench.clumps.extras import need
 from workbench.clumps.galaxy import Annotation, Galaxy, Label, square_boxes
+from workbench.clumps.host import FWHM_PER_SIGMA, host_mask
 from workbench.clumps.render import BAND_PSF, BANDS, MOFFAT_BETA
 from workbench.clumps.scene import (
     CLUMP_COLOURS,

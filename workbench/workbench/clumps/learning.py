@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from workbench.clumps.detecting import run_detector
 from workbench.clumps.evaluate import match_all, summary
 from workbench.clumps.extras import need
+from workbench.clumps.files import write_atomically
 from workbench.clumps.request import MADE
 from workbench.clumps.run import DETECTOR, Plan, begin, commit, train
 from workbench.clumps.sources import galaxies
-from workbench.clumps.weights import read_card, write_atomically
+from workbench.clumps.weights import read_card
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:

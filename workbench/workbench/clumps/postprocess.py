@@ -2,47 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.clumps.classical import noise
-from workbench.clumps.extras import need
 from workbench.clumps.matching import Detections
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from workbench.clumps.galaxy import Galaxy
-
-# Of the paper: half a standard deviation above the background, at least 10 pixels.
-MASK_SIGMA, MASK_PIXELS = 0.5, 10
-RED_BAND = 1  # the picture's green is the r band
-
-
-def segmentation_mask(galaxy: Galaxy) -> NDArray[np.bool_]:
-    """Return (H, W), the segment of the host in r, grown by one PSF FWHM.
-
-    It is the segment at the picture's centre, else the largest; all true where there is none.
-    """
-    segmentation, scipy = need("photutils.segmentation"), need("scipy.ndimage")
-    band = galaxy.image[:, :, min(RED_BAND, galaxy.image.shape[2] - 1)].astype(np.float64)
-    threshold = np.median(band) + MASK_SIGMA * noise(band)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that nothing was found is told by None
-        found: Any = segmentation.detect_sources(
-            scipy.gaussian_filter(band, 1.0), threshold, MASK_PIXELS
-        )
-    if found is None:
-        return np.ones(band.shape, np.bool_)
-    labels = np.asarray(found.data)
-    centre = labels[band.shape[0] // 2, band.shape[1] // 2]
-    chosen = centre or 1 + int(np.bincount(labels[labels > 0])[1:].argmax())
-    reach = max(1, round(galaxy.truth.psf_fwhm or 1.0))
-    distance = scipy.distance_transform_edt(labels != chosen)
-    mask: NDArray[np.bool_] = distance <= reach
-    return mask
 
 
 def on_host(found: Detections, mask: NDArray[np.bool_]) -> Detections:

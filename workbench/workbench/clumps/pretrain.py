@@ -23,12 +23,12 @@ from torch.utils.data import DataLoader, Dataset
 from workbench.clumps import backbones
 from workbench.clumps.detector import to_tensor
 from workbench.clumps.extras import need
+from workbench.clumps.files import write_atomically
 from workbench.clumps.request import Request
 from workbench.clumps.samples import sample
 from workbench.clumps.scaling import PIXELS_PER_FWHM
 from workbench.clumps.scene import draw_scene
 from workbench.clumps.sources import galaxies
-from workbench.clumps.weights import write_atomically
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
+from workbench.clumps.files import write_atomically
 from workbench.clumps.run import commit
 from workbench.clumps.training import HISTORY
-from workbench.clumps.weights import read_card, write_atomically
+from workbench.clumps.weights import read_card
 
 
 def about() -> dict[str, Any]:

@@ -25,10 +25,11 @@ from workbench.clumps.evaluate import (
     summary,
     threshold_or_none_found,
 )
+from workbench.clumps.files import write_atomically
 from workbench.clumps.samples import Split, sample
 from workbench.clumps.sources import galaxies
 from workbench.clumps.training import AtomicCheckpoints, ClumpTraining, TrainOptions, callbacks
-from workbench.clumps.weights import load_detector, read_card, save_detector, write_atomically
+from workbench.clumps.weights import load_detector, read_card, save_detector
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -111,7 +112,9 @@ def train(
         The folder holds a run of other settings, or the data is not enough.
     """
     folder = Path(folder)
-    last = begin(plan, folder)
+    last, target = begin(plan, folder), folder / DETECTOR
+    if target.is_file():  # finished: Lightning would save the last step's weights, not their mean
+        return target
     split = read_split(plan, report)
     torch.manual_seed(plan.options.seed)
     model, config = _start(plan)
@@ -137,7 +140,6 @@ def train(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's advice on loaders, for larger data than ours
         trainer.fit(module, ckpt_path=last)
-    target = folder / DETECTOR
     if trainer.is_global_zero:
         _finish(plan, module, folder, history.rows)
     return target

@@ -12,7 +12,6 @@ import itertools
 import json
 import multiprocessing
 import os
-import tempfile
 import zipfile
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.clumps.files import write_atomically
 from workbench.clumps.galaxy import Annotation, Galaxy
 from workbench.clumps.tables import from_coco, to_coco
 from workbench.errors import WorkbenchError
@@ -127,9 +127,7 @@ def _save(path: Path, galaxies: list[Galaxy]) -> None:
     }
     buffer = io.BytesIO()
     np.savez_compressed(buffer, truths=np.array(json.dumps(truths)), **arrays)  # type: ignore[arg-type]
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(buffer.getvalue())
-    Path(file.name).replace(path)
+    write_atomically(path, buffer.getvalue())
 
 
 def _load(path: Path) -> list[Galaxy] | None:

@@ -30,7 +30,7 @@ from workbench.clumps.augment import augment, cut_size, draw
 from workbench.clumps.batched_losses import losses
 from workbench.clumps.detector import infer, normalised, padded_size
 from workbench.clumps.evaluate import choose_threshold, match_all, rates
-from workbench.clumps.weights import write_atomically
+from workbench.clumps.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

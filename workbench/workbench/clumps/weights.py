@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from safetensors.torch import load_file, save
 from workbench import datafiles
 from workbench.clumps.detector import build
 from workbench.clumps.detector_config import config_from_dict
+from workbench.clumps.files import write_atomically
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -80,16 +79,6 @@ def _stored(tensor: Tensor) -> Tensor:
     kept = tensor.detach().cpu().contiguous()
     # Variances and biases are few and may be tiny: they stay as they are.
     return kept.half() if kept.dtype == torch.float32 and kept.ndim > 1 else kept
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write the whole file or none of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    Path(name).chmod(0o644)
-    Path(name).replace(path)
 
 
 def read_card(path: Path | str) -> dict[str, Any]:

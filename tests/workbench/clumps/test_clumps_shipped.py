@@ -1,0 +1,62 @@
+"""The detector that comes along: it is small, knows no real galaxy, and finds clumps at once."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+from workbench.cli import main
+from workbench.clumps.detecting import run_detector
+from workbench.clumps.evaluate import match_all, rates
+from workbench.clumps.export import write_data
+from workbench.clumps.simulate import simulate
+from workbench.clumps.weights import read_card, shipped
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+# A sample that no card names; its pictures are the same on every machine.
+UNSEEN = 90_000_000
+MOST_BYTES = 16 * 2**20
+
+
+def test_it_is_small_and_trained_on_made_galaxies_alone() -> None:
+    assert shipped().stat().st_size <= MOST_BYTES
+    card = read_card(shipped())
+    training = card["training"]
+    while training is not None:  # and on what it was started from
+        assert training["train"]["source"] in {"simulated", "injected", "deep", "mixed"}
+        assert training["train"]["seed"] != UNSEEN
+        training = training.get("before")
+    assert card["licence"].startswith("Apache-2.0")
+    assert "/" not in json.dumps(card["training"])
+
+
+def test_it_finds_the_clumps_of_galaxies_it_never_saw() -> None:
+    torch.set_num_threads(1)
+    galaxies = [simulate(UNSEEN, index) for index in range(40)]
+    found = [one for _, one in run_detector(shipped(), galaxies, device="cpu")]
+    threshold = read_card(shipped())["thresholds"]["0.03"]
+    scored = rates(match_all(found, [g.truth for g in galaxies], min_flux_ratio=0.03), threshold)
+    assert scored.true > 20
+    assert scored.f1 > 0.8  # the published recipe has completeness and purity of 0.8
+
+
+def test_detection_needs_no_weights_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_data([simulate(UNSEEN, 1)], tmp_path)
+    out = tmp_path / "found.parquet"
+    catalog = str(tmp_path / "labels.parquet")
+    pictures = str(tmp_path / "images")
+    command = ["clumps", "detect", pictures, "--catalog", catalog, "--out", str(out)]
+    assert main(command) == 0
+    assert "in 1 pictures" in capsys.readouterr().out
+    frame = pd.read_parquet(out)
+    threshold = read_card(shipped())["threshold"]
+    assert (frame["score"] >= threshold).all()
+    assert frame["ra"].notna().all()
