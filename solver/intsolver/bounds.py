@@ -15,28 +15,27 @@ Box = tuple[int, int]
 def peak_of(kind: str, of: tuple[Low, ...], low: int, high: int) -> int:
     """Return the largest magnitude on the way from the operands to the value."""
     if kind == "sum":
-        return sum(max(-x.low, x.high) for x in of)
+        return sum([max(-x.low, x.high) for x in of])
     if kind == "product":
         peak = 1
         for x in of:
             peak *= max(-x.low, x.high, 1)
         return peak
-    return max(-low, high)
+    return max(high, -low)
 
 
 def _sum_box(of: tuple[Low, ...], _: int) -> Box:
-    return sum(x.low for x in of), sum(x.high for x in of)
+    return sum([x.low for x in of]), sum([x.high for x in of])
 
 
 def _product_box(of: tuple[Low, ...], _: int) -> Box:
-    low, high = of[0].low, of[0].high
-    if low >= 0 and all(x.low >= 0 for x in of):
-        for x in of[1:]:
+    low = high = 1
+    for x in of:
+        if low >= 0 and x.low >= 0:
             low, high = low * x.low, high * x.high
-        return low, high
-    for x in of[1:]:
-        corners = (low * x.low, low * x.high, high * x.low, high * x.high)
-        low, high = min(corners), max(corners)
+        else:
+            corners = (low * x.low, low * x.high, high * x.low, high * x.high)
+            low, high = min(corners), max(corners)
     return low, high
 
 

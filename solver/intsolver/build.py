@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from intsolver.chain import INT64, Chain, Level
+import numpy as np
+
+from intsolver.chain import INT64, LONG, Chain, Level
+from intsolver.dominance import preference
 from intsolver.lookahead import relaxed
+from intsolver.spans import monotone_parts
 from intsolver.vector import Compiler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,19 +27,21 @@ _RANK = {"eq": 0, "divides": 0, "le": 1, "lt": 1}  # what leaves few rows is che
 def build(
     pool: Pool,
     order: Sequence[str],
-    constraints: Iterable[Low],
+    constraints: Sequence[Low],
     domains: Mapping[str, NDArray[Any]],
     objective: Low | None = None,
     *,
+    sense: int = 0,
     after: Sequence[tuple[Low, ...]] | None = None,
     prune: bool = True,
 ) -> Chain:
     """Return the chain of a component whose variables are taken in this order.
 
     `after` is what the states after each level hold, where that is known already. `prune` checks
-    constraints with some variables still open, as far as they are decided.
+    constraints with some variables still open, as far as they are decided. With a `sense` (1: the
+    largest, -1: the least value wanted) states that cannot lead to the best are left out.
     """
-    wide = any(domains[name].dtype == object for name in order)
+    wide = any(domains[name].dtype.hasobject for name in order)
     builder = _Builder(pool, list(constraints), objective, wide=wide)
     builder.prune = prune and not builder.wide
     frontier: tuple[Low, ...] = ()
@@ -46,6 +52,10 @@ def build(
         domain = domains[name].astype(object) if builder.wide else domains[name]
         levels.append(builder.level(name, domain, frontier, held))
         frontier = held
+    if sense and objective is not None and not builder.wide:
+        steps = _steps(pool, order, [*constraints, objective], objective)
+        for level, (watched, kept, taken) in zip(levels, steps, strict=True):
+            level.prefer = preference(objective, sense, watched, kept, taken)
     slots, parameters = builder.count, builder.parameters
     return Chain(tuple(order), levels, slots, parameters, builder.wide, objective)
 
@@ -88,7 +98,7 @@ class _Builder:
         here = {**self.fixed, **held, id(variable): slot}
         whole = Compiler(self.pool, here, earlier, wide=self.wide)
         raw = Compiler(self.pool, here, wide=self.wide)
-        checks, uses = self.checks(name, whole, raw)
+        checks, uses, bisected, others = self.checks(name, domain, whole, raw)
         writes: list[tuple[int, Function | None]] = []
         for signal in after:
             if id(signal) in here:
@@ -100,7 +110,18 @@ class _Builder:
         solved = None if self.wide else self.solved(name, whole)
         self.close()
         return Level(
-            name, domain, slot, reads, checks, tuple(writes), after, frozenset(uses), solved
+            name,
+            domain,
+            slot,
+            reads,
+            checks,
+            tuple(writes),
+            after,
+            frozenset(uses),
+            solved,
+            bisected,
+            others,
+            ascending=_out_of_order(domain) if bisected else None,
         )
 
     def solved(self, name: str, whole: Compiler) -> Function | None:
@@ -125,11 +146,17 @@ class _Builder:
         return None
 
     def checks(
-        self, name: str, whole: Compiler, raw: Compiler
-    ) -> tuple[tuple[Function, ...], set[str]]:
-        """Return what can be checked once a variable is known, and the parameters in that."""
+        self, name: str, domain: NDArray[Any], whole: Compiler, raw: Compiler
+    ) -> tuple[tuple[Function, ...], set[str], tuple[Function, ...], tuple[Function, ...]]:
+        """Return what can be checked once a variable is known, and the parameters in that.
+
+        Of a long domain, also what of it is monotone in the variable, and the rest of it.
+        """
         checks: list[Function] = []
+        bisected: list[Function] = []
+        others: list[Function] = []
         uses: set[str] = set()
+        long = domain.size > LONG and not self.wide
         for c in sorted(self.watched, key=lambda c: _RANK.get(c.kind, 2)):
             if name not in c.names or c is self.objective:
                 continue
@@ -141,7 +168,11 @@ class _Builder:
             if check is not None:
                 checks.append(check)
                 uses |= c.parameters
-        return tuple(checks), uses
+                exact = long and c.names <= self.assigned
+                found = monotone_parts(whole, c, name) if exact else ()
+                bisected += found
+                others += () if found else (check,)
+        return tuple(checks), uses, tuple(bisected), tuple(others)
 
     def close(self) -> None:
         """Be done with the constraints whose variables are all known."""
@@ -149,20 +180,33 @@ class _Builder:
         self.watched = list(open_)
 
 
+def _out_of_order(domain: NDArray[Any]) -> NDArray[np.intp] | None:
+    """Return the indices of values in ascending order, None where they are in it."""
+    return None if (domain[1:] > domain[:-1]).all() else np.argsort(domain, kind="stable")
+
+
 def frontiers(
     pool: Pool, order: Sequence[str], watched: Sequence[Low], objective: Low | None = None
 ) -> list[tuple[Low, ...]]:
     """Return what the states after each level hold."""
+    return [
+        tuple(dict.fromkeys([x for c in open_ for x in held.get(c, ())]))
+        for open_, held, _ in _steps(pool, order, watched, objective)
+    ]
+
+
+def _steps(
+    pool: Pool, order: Sequence[str], watched: Sequence[Low], objective: Low | None
+) -> Iterator[tuple[list[Low], Mapping[Low, tuple[Low, ...]], Collection[str]]]:
+    """Yield what is undecided after each level, what states hold of each, the variables taken."""
     residuals = _Residuals(pool, order)
     open_ = list(watched)
     held: dict[Low, tuple[Low, ...]] = {}
-    found = []
     for name in order:
         residuals.take(name)
         open_ = [c for c in open_ if c is objective or not c.names <= residuals.taken]
         held.update([(c, residuals.whole(c)) for c in open_ if name in c.names])
-        found.append(tuple(dict.fromkeys([x for c in open_ for x in held.get(c, ())])))
-    return found
+        yield open_, held, residuals.taken
 
 
 class _Residuals:

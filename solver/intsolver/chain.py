@@ -9,11 +9,14 @@ diagram, whose size is that of the states and not that of the solutions.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from intsolver.dominance import Preference, undominated
 from intsolver.errors import TooManySolutions
+from intsolver.spans import spans
 from intsolver.vector import Env
 
 if TYPE_CHECKING:
@@ -28,7 +31,9 @@ Columns = list[Any]
 INT64 = 1 << 62
 _GRID = 1 << 21  # cells of states x values that are checked at a time
 _DENSE = 2_048  # cells up to which all of them go through every check
+_BISECTED = 1 << 15  # cells from which bisection is worth its steps
 _FEW = 64  # rows that are cheaper to go on with than to merge
+LONG = 256  # values, from where on those of monotone checks are found by bisection
 _SPREAD = 4  # keys to a row, up to which a table of all keys is quicker than hashing
 _GOLDEN = 0x9E3779B97F4A7C15  # odd, its bits without a pattern: multiplication by it scatters keys
 _NONE = np.zeros(0, np.intp)
@@ -47,6 +52,10 @@ class Level:
     signals: tuple[Low, ...]
     parameters: frozenset[str]
     solved: Function | None = None  # the one value that an equation leaves of each state
+    bisected: tuple[Function, ...] = ()  # checks that are monotone in the variable
+    others: tuple[Function, ...] = ()  # the checks besides these
+    prefer: Preference | None = None  # which states after it lead to an optimum
+    ascending: NDArray[np.intp] | None = None  # indices of the domain's values, if out of order
 
 
 @dataclass(slots=True)
@@ -60,6 +69,15 @@ class Layer:
 
 
 @dataclass(slots=True)
+class Spans:
+    """A last level whose values are one span for each source: from `start`, below `stop`."""
+
+    states: int
+    start: NDArray[np.intp]
+    stop: NDArray[np.intp]
+
+
+@dataclass(slots=True)
 class Chain:
     """The levels of a component, and where the last run got: layers and the states after each."""
 
@@ -69,7 +87,7 @@ class Chain:
     parameter_slots: Mapping[str, int]
     wide: bool
     objective: Low | None = None
-    _done: list[tuple[object, Layer, Columns, int]] = field(default_factory=list)
+    _done: list[tuple[object, Layer | Spans, Columns, int]] = field(default_factory=list)
 
     def env(self, parameters: Mapping[str, int]) -> Env:
         """Return columns with the parameters in their slots."""
@@ -80,7 +98,7 @@ class Chain:
 
     def run(
         self, parameters: Mapping[str, int], pinned: Mapping[str, int], max_rows: int
-    ) -> tuple[list[Layer], Columns, int]:
+    ) -> tuple[list[Layer | Spans], Columns, int]:
         """Return the layers, the columns of the last states and their number.
 
         Levels that nothing changed since the last run are taken from it.
@@ -98,10 +116,21 @@ class Chain:
                 changed = True
                 del done[depth:]
             picks = self.picks(level, pinned)
+            if picks is None and self._spanned(level, states):
+                start, stop = _spans(level, env, columns, level.domain, states)
+                columns, after = [], int((stop > start).any())
+                done.append((key, Spans(states, start, stop), columns, after))
+                states = after
+                break
             few = _FEW if depth + 1 < len(self.levels) else 0
             source, value, columns_after = expand(
                 level, env, columns, states, picks=picks, max_rows=max_rows
             )
+            if level.prefer is not None and source.size > few:
+                keep = _preferred(level, level.prefer, columns_after)
+                if keep is not None:
+                    source, value = source[keep], value[keep]
+                    columns_after = [column[keep] for column in columns_after]
             target, columns_after, after = merge(level.signals, columns_after, source.size, few=few)
             if after > max_rows:
                 raise TooManySolutions(
@@ -114,6 +143,11 @@ class Chain:
             if not states:
                 break
         return [layer for _, layer, _, _ in done], columns, states
+
+    def _spanned(self, level: Level, states: int) -> bool:
+        """Return whether a level is the last one, and its values are one span for each state."""
+        last = level is self.levels[-1] and not level.signals and not level.others
+        return last and bool(level.bisected) and level.ascending is None and _is_long(level, states)
 
     @staticmethod
     def picks(level: Level, pinned: Mapping[str, int]) -> NDArray[np.intp] | None:
@@ -136,27 +170,35 @@ def expand(
     domain = level.domain if picks is None else level.domain[picks]
     if not domain.size or not states:
         return _NONE, _NONE, [np.zeros(0, np.int64) for _ in level.writes]
-    solved = level.solved is not None and states * domain.size > _DENSE
-    step = _GRID if solved else max(1, _GRID // domain.size)
-    look = _solve if solved else _check
-    if states <= step:
-        source, value = look(level, env, columns, states, domain)
+    cells = states * domain.size
+    if level.solved is not None and cells > _DENSE:
+        look, cuts = _solve, [*range(0, states, _GRID), states]
+    elif level.bisected and picks is None and _is_long(level, states):
+        variable = level.domain if level.ascending is None else level.domain[level.ascending]
+        start, stop = _spans(level, env, columns, variable, states)
+        cuts = _cuts(stop - start)
+        columns = [*columns, start, stop]
+        look = _bisect
     else:
-        found = []
-        total = 0
-        for start in range(0, states, step):
-            part = [c[start : start + step] for c in columns]
-            source, value = look(level, env, part, min(step, states - start), domain)
-            total += source.size
-            if total > 4 * max_rows:
-                raise TooManySolutions(
-                    f"more than {max_rows:,} rows at {level.name!r} ({total:,} so far); "
-                    "raise max_rows, or ask for first() or limit()",
-                    total,
-                )
-            found.append((source + start, value))
+        step = max(1, _GRID // domain.size)
+        look, cuts = _check, [*range(0, states, step), states]
+    found = []
+    total = 0
+    for begin, end in pairwise(cuts):
+        part = columns if end - begin == states else [c[begin:end] for c in columns]
+        source, value = look(level, env, part, end - begin, domain)
+        total += source.size
+        if total > 4 * max_rows:
+            raise TooManySolutions(
+                f"more than {max_rows:,} rows at {level.name!r} ({total:,} so far); "
+                "raise max_rows, or ask for first() or limit()",
+                total,
+            )
+        found.append((source + begin if begin else source, value))
+    if len(found) > 1:
         source = np.concatenate([s for s, _ in found])
         value = np.concatenate([v for _, v in found])
+    columns = columns[: len(level.reads)]
     source, value, after = _after(level, env, columns, domain, (source, value))
     return source, (value if picks is None else picks[value]), after
 
@@ -205,17 +247,59 @@ def _solve(
     return _sparse(level, env, columns, domain, ((source, value[source]), 0))
 
 
+def _is_long(level: Level, states: int) -> bool:
+    return level.domain.size > LONG and states * level.domain.size > _BISECTED
+
+
+def _spans(
+    level: Level, env: Env, columns: Columns, domain: NDArray[Any], states: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return from where to where in the ascending domain the monotone checks hold."""
+    parts = []
+    for begin in range(0, states, _GRID):
+        end = min(begin + _GRID, states)
+        given = [(s, c[begin:end]) for s, c in zip(level.reads, columns, strict=True)]
+        parts.append(spans(level.bisected, env, given, (level.slot, domain), end - begin))
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def _cuts(counts: NDArray[np.intp]) -> list[int]:
+    """Return where to cut states so that not much more than a grid of pairs is in each piece."""
+    pieces = counts.cumsum() // _GRID
+    return [0, *(np.flatnonzero(pieces[1:] != pieces[:-1]) + 1).tolist(), counts.size]
+
+
+def _bisect(
+    level: Level, env: Env, columns: Columns, states: int, domain: NDArray[Any]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return what `_check` does, from spans of the values, which are the last two columns."""
+    *columns, start, stop = columns
+    counts = stop - start
+    source = np.repeat(np.arange(states), counts)
+    value = np.arange(source.size) - (counts.cumsum() - stop)[source]
+    if level.ascending is not None:
+        value = level.ascending[value]
+        order = np.lexsort((value, source))
+        source, value = source[order], value[order]
+    return _sparse(level, env, columns, domain, ((source, value), None))
+
+
 def _sparse(
     level: Level,
     env: Env,
     columns: Columns,
     domain: NDArray[Any],
-    left: tuple[tuple[NDArray[np.intp], ...], int],
+    left: tuple[tuple[NDArray[np.intp], ...], int | None],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return which of the pairs that passed the first so many checks pass the others."""
+    """Return which of the pairs that passed the first so many checks pass the others.
+
+    None: those that passed the monotone checks.
+    """
     (source, value), done = left
     stale: bool | np.bool_ = True
-    for check in level.checks[done:]:
+    for check in level.others if done is None else level.checks[done:]:
         if stale:
             for slot, column in zip(level.reads, columns, strict=True):
                 env.columns[slot] = column[source]
@@ -262,6 +346,16 @@ def _after(
     else:
         after = []
     return source, value, after
+
+
+def _preferred(level: Level, prefer: Preference, columns: Columns) -> NDArray[np.bool_] | None:
+    """Return which of the states after a level can lead to an optimum, None: all."""
+    rows = columns[prefer.signal].size
+    key: NDArray[Any] = np.zeros(rows, np.int64)
+    if prefer.used is None and len(columns) > 1:
+        other = [i for i in range(len(columns)) if i != prefer.signal]
+        key, _ = _key([level.signals[i] for i in other], [columns[i] for i in other])
+    return undominated(prefer, key, columns)
 
 
 def merge(
@@ -318,7 +412,7 @@ def _key(signals: Sequence[Low], columns: Columns) -> tuple[NDArray[Any], int]:
     span = 1
     for signal, column in zip(signals, columns, strict=True):
         size = signal.high - signal.low + 1
-        if column.dtype == object or size > 1 << 31 or span * size >= INT64:
+        if column.dtype.hasobject or size > 1 << 31 or span * size >= INT64:
             values, codes = np.unique(column, return_inverse=True)
             size = values.size
         elif column.dtype == bool:
@@ -337,7 +431,10 @@ def _key(signals: Sequence[Low], columns: Columns) -> tuple[NDArray[Any], int]:
     return key, span
 
 
-def as_array(domain: Sequence[int]) -> NDArray[Any]:
-    """Return integers as int64 where they fit, else as Python integers."""
-    small = not domain or (min(domain) > -INT64 and max(domain) < INT64)
-    return np.array(domain, np.int64 if small else object)
+def as_array(domain: Sequence[int], ends: tuple[int, int] | None = None) -> NDArray[Any]:
+    """Return integers, `ends` the least and greatest of them, as int64 where they fit.
+
+    Else they stay Python's integers.
+    """
+    low, high = ends or (min(domain, default=0), max(domain, default=0))
+    return np.array(domain, np.int64 if low > -INT64 and high < INT64 else object)

@@ -18,7 +18,7 @@ from intsolver.errors import TooManySolutions
 from intsolver.order import arrange
 from intsolver.parts import Diagram, Table
 from intsolver.search import search
-from intsolver.small import MOST, MOST_VARIABLES, Small
+from intsolver.small import MOST, MOST_AGAIN, MOST_VARIABLES, Small
 from intsolver.standing import Standing, stand
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class Component:
         self._after: list[tuple[Low, ...]] | None = None
         cells = assignments(names, domains)
         self._large = cells > SMALL
-        if cells <= MOST and len(names) <= MOST_VARIABLES and not self._exact():
+        most = min(MOST, MOST_AGAIN) if any(c.parameters for c in constraints) else MOST
+        if cells <= most and len(names) <= MOST_VARIABLES and not self._exact():
             self._small = Small(pool, names, constraints, domains)
         else:
             self.order, self._after = arrange(pool, names, constraints, domains, large=self._large)
@@ -53,7 +54,7 @@ class Component:
     def _exact(self) -> bool:
         """Return whether 64 bits are too few."""
         return any(c.peak >= INT64 for c in self.constraints) or any(
-            self.domains[name].dtype == object for name in self.order
+            self.domains[name].dtype.hasobject for name in self.order
         )
 
     @cached_property

@@ -41,20 +41,25 @@ def from_space(make: type[Problem], space: Mapping[str, object] | str | Path) ->
     with _placed(label):
         for i, variable in enumerate(variables):
             place = f"variables[{i}]"
-            if not isinstance(variable, Mapping):
+            if type(variable) is not dict and not isinstance(variable, Mapping):
                 raise FormatError(
                     f"{place}: expected an object with name and domain, got {_short(variable)}"
                 )
             name = _field(variable, "name", str, place)
-            values = _integers(variable, name, place)
-            with _placed(place):
-                problem.var(name, values)
+            domain: list[int] = _field(variable, "domain", list, place)
+            try:  # quicker than `_placed`, and there are many
+                problem.var(name, domain)
+            except IntsolverError as error:
+                _check_integers(domain, name)
+                raise _at(place, error) from None
         texts = _texts(constraints)
         _parameters(problem, content, [text for text, _ in texts])
         names = _names(content, len(texts))
         for i, ((text, own), name) in enumerate(zip(texts, names, strict=True)):
-            with _placed(f"constraints[{i}]"):
+            try:
                 problem.add(text, name=name or own)
+            except IntsolverError as error:
+                raise _at(f"constraints[{i}]", error) from None
         _objective(problem, content)
     return problem
 
@@ -157,12 +162,10 @@ def _listed(values: object) -> list[int]:
     return list(values)
 
 
-def _integers(variable: Mapping[str, Any], name: str, place: str) -> list[int]:
-    domain: list[int] = _field(variable, "domain", list, place)
+def _check_integers(domain: list[int], name: str) -> None:
     if not set(map(type, domain)) <= {int}:
         wrong = next(value for value in domain if type(value) is not int)
         raise FormatError(f"domain of {name!r}: expected integers, got {_short(wrong)}")
-    return domain
 
 
 def _texts(constraints: list[Any]) -> list[tuple[str, str | None]]:
@@ -195,6 +198,8 @@ def _parameters(problem: Problem, content: Mapping[str, Any], texts: list[str]) 
     given = content.get("params") or {}
     if not isinstance(given, Mapping):
         raise FormatError(f"params: expected an object, got {_short(given)}")
+    if not given:
+        return
     variables = {v.name for v in problem.variables}
     possible = {name: value for name, value in given.items() if name not in variables}
     if not possible:
@@ -275,4 +280,8 @@ class _placed:  # noqa: N801 - reads as a word in `with`
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, IntsolverError):
-            raise FormatError(f"{self.place}: {error}") from None
+            raise _at(self.place, error) from None
+
+
+def _at(place: str, error: IntsolverError) -> FormatError:
+    return FormatError(f"{place}: {error}")

@@ -96,27 +96,33 @@ class Pool:
 
     def make(self, kind: str, of: tuple[Low, ...], value: int = 0) -> Low:
         """Return the node of this kind over `of`."""
-        key = (kind, value, *map(id, of))
+        key = kind, value, of
         node = self._made.get(key)
         if node is not None:
             return node
         bounds = BOUNDS.get(kind)
-        low, high = bounds(of, value) if bounds else (0, 1)
-        names, parameters = of[0].names, of[0].parameters
-        partial, logical = of[0].partial, kind in _LOGIC or of[0].logical
-        peak = peak_of(kind, of, low, high)
+        if bounds is None:
+            low, high, peak = 0, 1, 1
+        else:
+            low, high = bounds(of, value)
+            peak = peak_of(kind, of, low, high)
+        first = of[0]
+        names, parameters, partial, size = first.names, first.parameters, first.partial, 1
+        logical = first.logical or kind in _LOGIC
         for x in of:
-            if x.names is not names:
-                names |= x.names
+            if x.names is not names and x.names:
+                names = names | x.names if names else x.names
             if x.parameters:
                 parameters |= x.parameters
-            partial = partial or x.partial
-            logical = logical or x.logical
+            if x.partial:
+                partial = True
+            if x.logical:
+                logical = True
             peak = max(peak, x.peak)
+            size += x.size
         if not partial and kind in DIVISIONS:
             divisor = of[DIVISIONS[kind]]
             partial = kind == "exact" or divisor.low <= 0 <= divisor.high
-        size = 1 + sum([x.size for x in of])
         node = Low(kind, of, value, "", names, parameters, low, high, peak, partial, logical, size)
         self._made[key] = node
         return node
@@ -246,6 +252,8 @@ class Pool:
             kept, constant = self._collected([(1, left), (-1, right)])
             left = self.make("sum", tuple(kept)) if len(kept) > 1 else self.sum(kept)
             right = self.constant(-constant)
+        if kind == "eq" and left.kind == "mod" and right.constant and not right.value:
+            return self.make("divides", left.of[::-1])
         return self.truth(self.make(kind, (left, right)))
 
     def truth(self, node: Low) -> Low:
@@ -261,15 +269,6 @@ def conjuncts(node: e.Constraint) -> list[e.Constraint]:
     if isinstance(node, e.All):
         return [part for of in node.of for part in conjuncts(of)]
     return [node]
-
-
-def tighten(pool: Pool, node: Low) -> Low:
-    """Return a constraint at the top, where undefined is as good as false, in its handiest form."""
-    if node.kind == "eq" and node.of[0].kind == "mod" and node.of[1].constant:
-        (of, divisor), value = node.of[0].of, node.of[1].value
-        if value == 0:
-            node = pool.make("divides", (divisor, of))
-    return node
 
 
 # -- one function for each node of the tree -----------------------------------------------------
@@ -424,8 +423,18 @@ def _lower_choice(pool: Pool, node: e.Choice) -> Low:
     return pool.make("if", (condition, yes, no))
 
 
+def _lower_compare(pool: Pool, node: e.Compare) -> Low:
+    match node:
+        case e.Compare("==", e.Modulo(of, divisor), e.Constant(0)):
+            return _divides(pool, pool.lower(divisor), pool.lower(of))
+    return pool.compare(node.relation, pool.lower(node.left), pool.lower(node.right))
+
+
 def _lower_divides(pool: Pool, node: e.Divides) -> Low:
-    divisor, of = pool.lower(node.divisor), pool.lower(node.of)
+    return _divides(pool, pool.lower(node.divisor), pool.lower(node.of))
+
+
+def _divides(pool: Pool, divisor: Low, of: Low) -> Low:
     if divisor.kind == "ratio" or of.kind == "ratio":
         (n, d), (m, c) = pool.fraction(divisor), pool.fraction(of)
         divisor, of = pool.product((n, c)), pool.product((m, d))
@@ -451,9 +460,7 @@ _LOWER: dict[type[Node], Lowering] = {
     e.Indicator: _lower_count,
     e.Choice: _lower_choice,
     e.Truth: lambda pool, node: pool.constant(int(node.value)),
-    e.Compare: lambda pool, node: pool.compare(
-        node.relation, pool.lower(node.left), pool.lower(node.right)
-    ),
+    e.Compare: _lower_compare,
     e.NonZero: _lower_nonzero,
     e.Divides: _lower_divides,
     e.AllDifferent: _lower_many("different"),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from intsolver.solve import Plan
 
+_FEW = 64  # rows that are looked up one by one
+
 
 class Membership:
     """Tells for any assignments whether they solve the system."""
@@ -29,28 +31,25 @@ class Membership:
 
     def holds(self, columns: Mapping[str, Sequence[int]]) -> NDArray[np.bool_]:
         """Return which rows are solutions; columns by variable, of one length."""
+        return self._holds({name: _column(column) for name, column in columns.items()})
+
+    def _holds(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
         plan, pool = self.plan, self.plan.pool
-        rows = len(next(iter(columns.values()))) if columns else 1
+        rows = next(iter(columns.values())).size if columns else 1
         ok = np.ones(rows, bool)
         if not plan.possible(self.parameters, {}):
             return ~ok
-        arrays: dict[str, Any] = {}
         for name, column in columns.items():
-            values = np.array([int(v) for v in column], object)
-            allowed = set(plan.narrow[name].tolist())
+            ok &= _among(column, plan.narrow[name])
             if name in self.pinned:
-                allowed &= {self.pinned[name]}
-            ok &= np.array([v in allowed for v in values.tolist()], bool)
-            arrays[name] = values
+                ok &= column == self.pinned[name]
         kept = np.flatnonzero(ok)
         wide = any(c.peak >= INT64 for c in plan.constraints)
-        names = list(arrays)
-        slots = {id(pool.name(n)): i for i, n in enumerate(names) if n not in plan.fixed}
-        base: list[Any] = []
-        for name in names:
-            column = arrays[name][kept]
-            narrow_ok = not wide and plan.narrow[name].dtype != object
-            base.append(column.astype(np.int64) if narrow_ok else column)
+        slots = {id(pool.name(n)): i for i, n in enumerate(columns) if n not in plan.fixed}
+        base: list[Any] = [
+            column[kept].astype(object if wide or plan.narrow[name].dtype.hasobject else np.int64)
+            for name, column in columns.items()
+        ]
         for p in plan.system.parameters:
             slots[id(pool.name(p))] = len(base)
             base.append(self.parameters[p])
@@ -66,16 +65,27 @@ class Membership:
     def neighbours(self, solutions: Solutions, assignment: Mapping[str, int]) -> Solutions:
         """Return the solutions one variable away from an assignment."""
         names = solutions.names
-        rows = [
-            {**assignment, name: value}
-            for name in names
-            for value in self.plan.narrow[name].tolist()
-            if value != assignment[name]
-        ]
-        columns = {name: [row[name] for row in rows] for name in names}
-        ok = self.holds(columns) if rows else np.zeros(0, bool)
-        kept = {
-            name: as_array(tuple(v for v, k in zip(columns[name], ok, strict=True) if k))
-            for name in names
-        }
+        other = {name: d[d != assignment[name]] for name, d in self.plan.narrow.items()}
+        sizes = [other[name].size for name in names]
+        columns = {}
+        for place, name in enumerate(names):
+            same = _column([assignment[name]])
+            before, after = sum(sizes[:place]), sum(sizes[place + 1 :])
+            columns[name] = np.concatenate([same.repeat(before), other[name], same.repeat(after)])
+        ok = self._holds(columns)
+        kept = {name: column[ok] for name, column in columns.items()}
         return Solutions(names, [Table(kept, int(ok.sum()))], None)
+
+
+def _column(values: Sequence[int]) -> NDArray[Any]:
+    return as_array(tuple([int(value) for value in values]))
+
+
+def _among(column: NDArray[Any], domain: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which values of a column are in a domain."""
+    if column.size < _FEW:
+        return np.array([bool((domain == value).any()) for value in column.tolist()], bool)
+    if column.dtype.hasobject or domain.dtype.hasobject:
+        allowed = set(domain.tolist())
+        return np.array([value in allowed for value in column.tolist()], bool)
+    return np.isin(column, domain)

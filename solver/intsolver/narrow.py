@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from intsolver import expr as e
 
 if TYPE_CHECKING:
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
 Domains = dict[str, "NDArray[Any]"]
 Ends = dict[str, tuple[int, int]]
 INT64 = 1 << 63
+_TURNED: dict[e.Comparison, e.Comparison] = {"<=": ">=", "<": ">", ">=": "<=", ">": "<", "==": "=="}
 
 
 def narrow(constraints: Iterable[Constraint], domains: Domains, ends: Ends) -> None:
@@ -31,22 +30,30 @@ def narrow(constraints: Iterable[Constraint], domains: Domains, ends: Ends) -> N
     `ends` are the least and greatest value of each, and are kept up to date.
     """
     for node in constraints:
-        match node:
-            case e.Compare("==", e.Modulo(e.Constant(number), divisor), e.Constant(0)):
-                _dividing(divisor, number, domains, ends)
-            case e.Divides(divisor, e.Constant(number)):
-                _dividing(divisor, number, domains, ends)
-            case e.Compare("==", small, e.Constant(number)):
-                if number:
-                    _dividing(small, number, domains, ends)
-                _at_most(small, number, domains, ends)
-                _at_most(small, -number, domains, ends, sign=-1)
-            case e.Compare("<=" | "<" as sign, small, e.Constant(number)):
-                _at_most(small, number - (sign == "<"), domains, ends)
-            case e.Compare(">=" | ">" as sign, large, e.Constant(number)):
-                _at_most(large, -number - (sign == ">"), domains, ends, sign=-1)
-            case e.Compare(">=" | ">" as sign, e.Constant(number), small):
-                _at_most(small, number - (sign == ">"), domains, ends)
+        if type(node) is e.Divides:
+            if type(node.of) is e.Constant:
+                _dividing(node.divisor, node.of.value, domains, ends)
+        elif type(node) is e.Compare:
+            relation, left, right = node.relation, node.left, node.right
+            if type(left) is e.Constant and relation in _TURNED:
+                relation, left, right = _TURNED[relation], right, left
+            if type(right) is e.Constant:
+                _compared(relation, left, right.value, domains, ends)
+
+
+def _compared(relation: str, node: Node, number: int, domains: Domains, ends: Ends) -> None:
+    if relation in ("<=", "<"):
+        _at_most(node, number - (relation == "<"), domains, ends)
+    elif relation in (">=", ">"):
+        _at_most(node, -number - (relation == ">"), domains, ends, sign=-1)
+    elif relation == "==":
+        if type(node) is e.Modulo and type(node.left) is e.Constant and not number:
+            _dividing(node.right, node.left.value, domains, ends)
+            return
+        if number:
+            _dividing(node, number, domains, ends)
+        _at_most(node, number, domains, ends)
+        _at_most(node, -number, domains, ends, sign=-1)
 
 
 def keep(name: str, kept: NDArray[Any], domains: Domains, ends: Ends) -> None:
@@ -63,16 +70,22 @@ def _dividing(node: Node, number: int, domains: Domains, ends: Ends) -> None:
         return
     constant, names = product
     for name in names:
-        values = domains[name]
-        if number % constant:
-            keep(name, values[:0], domains, ends)
-        elif abs(number) < INT64 and values.dtype != object:
-            kept = values != 0  # what divides a number is not 0
-            rest = np.ones_like(values)
-            np.remainder(number // constant, values, out=rest, where=kept)
-            kept &= rest == 0
-            if not kept.all():
-                keep(name, values[kept], domains, ends)
+        if ends[name][0] == ends[name][1] and domains[name].size:
+            constant *= ends[name][0]
+    if not constant or number % constant:
+        for name in names:
+            keep(name, domains[name][:0], domains, ends)
+        return
+    number //= constant
+    for name in names:
+        values, (low, high) = domains[name], ends[name]
+        if low == high or abs(number) >= INT64 or values.dtype.hasobject:
+            continue
+        if low <= 0 <= high:
+            values = values[values != 0]  # what divides a number is not 0
+        kept = number % values == 0
+        if values.size < domains[name].size or not kept.all():
+            keep(name, values[kept], domains, ends)
 
 
 def _at_most(node: Node, number: int, domains: Domains, ends: Ends, *, sign: int = 1) -> None:
@@ -83,7 +96,7 @@ def _at_most(node: Node, number: int, domains: Domains, ends: Ends, *, sign: int
     terms = []
     for times, part in _terms(node, sign):
         term = _factors(part, domains)
-        if term is None or any(domains[name].dtype == object for name in term[1]):
+        if term is None or any(domains[name].dtype.hasobject for name in term[1]):
             return
         terms.append((times * term[0], term[1]))
     if not all(domains[name].size for _, names in terms for name in names):
@@ -115,22 +128,24 @@ def _low(factor: int, ends: Sequence[tuple[int, int]]) -> int | None:
 
 def _terms(node: Node, sign: int) -> list[tuple[int, Node]]:
     """Return what is added and taken away in a sum of sums."""
-    match node:
-        case e.Sum(left, right):
-            return _terms(left, sign) + _terms(right, sign)
-        case e.Difference(left, right):
-            return _terms(left, sign) + _terms(right, -sign)
+    if type(node) is e.Sum:
+        return _terms(node.left, sign) + _terms(node.right, sign)
+    if type(node) is e.Difference:
+        return _terms(node.left, sign) + _terms(node.right, -sign)
     return [(sign, node)]
 
 
 def _factors(node: Node, domains: Domains) -> tuple[int, list[str]] | None:
     """Return the constant and the variables of a product, None where it is of anything else."""
-    match node:
-        case e.Constant(value):
-            return value, []
-        case e.Name(name):
-            return (1, [name]) if name in domains else None
-        case e.Product(left, right):
-            one, other = _factors(left, domains), _factors(right, domains)
-            return one and other and (one[0] * other[0], one[1] + other[1])
-    return None
+    constant, names, left = 1, [], [node]
+    while left:
+        part = left.pop()
+        if type(part) is e.Product:
+            left += part.right, part.left
+        elif type(part) is e.Name and part.name in domains:
+            names.append(part.name)
+        elif type(part) is e.Constant:
+            constant *= part.value
+        else:
+            return None
+    return constant, names

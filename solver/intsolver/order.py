@@ -135,7 +135,7 @@ def _sampled(
     constraints: Sequence[Low],
     domains: Mapping[str, NDArray[Any]],
 ) -> list[float] | None:
-    if any(domains[name].dtype == object or not domains[name].size for name in names):
+    if any(domains[name].dtype.hasobject or not domains[name].size for name in names):
         return None
     generator = np.random.default_rng(0)
     base: list[Any] = []

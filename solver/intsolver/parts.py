@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from intsolver.chain import Spans
 from intsolver.errors import TooManySolutions
 
 if TYPE_CHECKING:
@@ -113,6 +114,28 @@ class _Edges:
     below: NDArray[Any]  # exclusive sums of the rows under the edges: (edges + 1,)
 
 
+class _LastSpans:
+    """The edges of a last level that are spans of values, laid out only where each is needed."""
+
+    def __init__(self, spans: Spans, kind: Any) -> None:
+        self.start = spans.start
+        sizes = (spans.stop - spans.start).astype(kind)
+        self.sums = np.zeros(sizes.size + 1, kind)  # exclusive, of the rows under each state
+        np.cumsum(sizes, out=self.sums[1:])
+        self.sizes = sizes
+
+    @cached_property
+    def laid_out(self) -> _Edges:
+        total = int(self.sums[-1])
+        if total > MAX_LISTED:
+            raise TooManySolutions(
+                f"{total:,} rows are too many to list; sample, limit or index the set", total
+            )
+        starts = self.sums.astype(np.intp)
+        value = np.arange(total) - np.repeat(starts[:-1] - self.start, self.sizes.astype(np.intp))
+        return _Edges(starts, value, None, np.arange(total + 1))
+
+
 class Diagram:
     """The rows of a chain: paths through its layers, edges that lead nowhere left out."""
 
@@ -120,12 +143,12 @@ class Diagram:
         self,
         order: tuple[str, ...],
         domains: Sequence[NDArray[Any]],
-        layers: Sequence[Layer],
+        layers: Sequence[Layer | Spans],
         last: NDArray[Any] | None = None,
     ) -> None:
         self.names = order
         self.domains = domains
-        self._edges: list[_Edges] = []
+        self._reached: list[_Edges | _LastSpans] = []
         most = 1
         for domain in domains:
             most *= domain.size
@@ -135,6 +158,11 @@ class Diagram:
             self.count = 0
             return
         for layer in reversed(layers):
+            if isinstance(layer, Spans):
+                last_spans = _LastSpans(layer, kind)
+                self._reached.append(last_spans)
+                below = last_spans.sizes
+                continue
             rows = (
                 np.repeat(below[:1], layer.source.size)
                 if layer.target is None and below.size
@@ -152,16 +180,20 @@ class Diagram:
             sums = np.zeros(rows.size + 1, kind)
             np.cumsum(rows, out=sums[1:])
             below = sums[starts[1:]] - sums[starts[:-1]]
-            self._edges.append(_Edges(starts, value, target, sums))
-        self._edges.reverse()
+            self._reached.append(_Edges(starts, value, target, sums))
+        self._reached.reverse()
         self.count = int(below.sum())
+
+    @property
+    def _edges(self) -> list[_Edges]:
+        return [e.laid_out if isinstance(e, _LastSpans) else e for e in self._reached]
 
     def column(self, name: str, *, compact: bool = False) -> NDArray[Any]:
         """Return a variable at every row; `compact`: in the fewest bytes that hold its values."""
         depth = self.names.index(name)
         edge = self._walk[depth]
         domain = self.domains[depth]
-        if compact and domain.dtype != object:
+        if compact and not domain.dtype.hasobject:
             ends = [np.min_scalar_type(end) for end in (domain.min(), domain.max())]
             domain = domain.astype(np.result_type(*ends))
         values = domain[self._edges[depth].value[edge]]
@@ -193,10 +225,13 @@ class Diagram:
 
     def at(self, rank: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Return the variables at some rows."""
-        rank = rank.astype(self._edges[0].below.dtype) if self._edges else rank
         state = np.zeros(rank.size, np.intp)
         found = {}
-        for name, domain, edges in zip(self.names, self.domains, self._edges, strict=False):
+        for name, domain, edges in zip(self.names, self.domains, self._reached, strict=False):
+            if isinstance(edges, _LastSpans):
+                found[name] = domain[edges.start[state] + rank.astype(np.intp)]
+                break
+            rank = rank.astype(edges.below.dtype)
             wanted = edges.below[edges.starts[state]] + rank
             edge = np.searchsorted(edges.below, wanted, side="right") - 1
             rank = wanted - edges.below[edge]
@@ -209,7 +244,8 @@ class Diagram:
         wanted = set(names)
         state = np.zeros(1 if self.count else 0, np.intp)
         held: dict[str, NDArray[np.intp]] = {}
-        for depth, (name, edges) in enumerate(zip(self.names, self._edges, strict=False)):
+        for depth, (name, reached) in enumerate(zip(self.names, self._reached, strict=False)):
+            edges = reached.laid_out if isinstance(reached, _LastSpans) else reached
             starts = edges.starts[state]
             sizes = edges.starts[state + 1] - starts
             ends = sizes.cumsum()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, overload
 
 from intsolver import formats
@@ -82,9 +83,12 @@ class Problem(Model):
         parameters, pinned = self._split(values)
         return self._engine().solve(parameters, pinned, max_rows=max_rows)
 
-    def count(self, /, **values: int) -> int:
+    def count(self, /, *, max_rows: int = MAX_ROWS, **values: int) -> int:
         """Return how many solutions there are; raises as `solve`."""
-        return self.solve(**values).count
+        parameters, pinned = self._split(values)
+        if not self._constraints and not pinned:
+            return math.prod([len(v.domain) for v in self._variables.values()])  # no plan needed
+        return self._engine().solve(parameters, pinned, max_rows=max_rows).count
 
     def first(self, /, **values: int) -> dict[str, int]:
         """Return the first solution without enumerating.

@@ -1,6 +1,6 @@
 """Plain text to tree in one pass: what nearly all constraints are written in, read quickly.
 
-Integers, names, ``+ - * // / %``, powers of a name, comparisons (chained too), ``and or not`` and
+Integers, names, ``+ - * // / %``, comparisons (chained too), ``and or not`` and
 brackets. Whatever else there is, a mistake included, is left to Python's own parser (`parse`),
 which takes several times as long and says what is wrong; both read the same tree.
 """
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from intsolver.expr import Comparison, Expr
 
 MAX_LENGTH = 2_000
-MAX_TOKENS = 140  # each nests at most one deeper, so that no limit of depth is passed
+MAX_WORDS = 140  # each nests at most one deeper, so that no limit of depth is passed
 _MAX_DIGITS = 18
-_TOKENS = re.compile(r"[A-Za-z_]\w*|\d+|\*\*|//|[<>=!]=|[-+*/%<>()]", re.ASCII)
+_WORDS = re.compile(r"[A-Za-z_]\w*|\d+|\*\*|//|[<>=!]=|[-+*/%<>()]", re.ASCII)
 _RELATIONS: dict[str, Comparison] = {
     "<=": "<=",
     "<": "<",
@@ -31,124 +31,112 @@ _RELATIONS: dict[str, Comparison] = {
     ">=": ">=",
     ">": ">",
 }
-_ADDING: dict[str, Callable[[Expr, Expr], Expr]] = {"+": e.Sum, "-": e.Difference}
-_MULTIPLYING: dict[str, Callable[[Expr, Expr], Expr]] = {
+_BINARY: dict[str, Callable[[Expr, Expr], Expr]] = {
+    "+": e.Sum,
+    "-": e.Difference,
     "*": e.Product,
     "%": e.Modulo,
     "//": e.FloorDivision,
     "/": e.ExactDivision,
 }
-_WORDS = frozenset(keyword.kwlist)
-_END = ""
+# How tightly an operator binds; a bracket that is open keeps everything before it waiting.
+_OPEN, _OR, _AND, _NOT, _COMPARE, _ADD, _MULTIPLY, _MINUS = range(8)
+_RANKS = {
+    "or": _OR,
+    "and": _AND,
+    **dict.fromkeys(_RELATIONS, _COMPARE),
+    **dict.fromkeys("+-", _ADD),
+    **dict.fromkeys(("*", "%", "//", "/"), _MULTIPLY),
+}
+_MANY = frozenset({_OR, _AND, _COMPARE})  # of one rank: taken together
+_RESERVED = frozenset(keyword.kwlist)
 
 
-class _NotPlain(Exception):  # noqa: N818 - internal: for the other parser to look at
-    pass
-
-
-def read_plain(text: str) -> tuple[e.Node, tuple[str, ...]] | None:
+# One loop: a call for each word or rank would cost more than the rest.
+def read_plain(text: str) -> tuple[e.Node, tuple[str, ...]] | None:  # noqa: C901, PLR0911, PLR0912
     """Return the tree of `text` and its names as they first appear, None where it is not plain."""
     if len(text) > MAX_LENGTH:
         return None
-    tokens = _TOKENS.findall(text)
-    if len(tokens) > MAX_TOKENS or len("".join(tokens)) + text.count(" ") != len(text):
+    words = _WORDS.findall(text)
+    if len(words) > MAX_WORDS or len("".join(words)) + text.count(" ") != len(text):
         return None
-    reader = _Reader(tokens)
-    try:
-        node = reader.disjunction()
-    except _NotPlain:
+    names: dict[str, e.Node] = {}
+    waiting: list[tuple[int, str]] = []  # operators that wait for what is on their right
+    values: list[e.Node] = []
+    wanted = True  # an operand is
+    for word in words:
+        if wanted:
+            node = names.get(word)
+            if node is None:
+                if word == "(":
+                    waiting.append((_OPEN, word))
+                    continue
+                if word == "-":
+                    waiting.append((_MINUS, word))
+                    continue
+                if word == "not" and (not waiting or waiting[-1][0] <= _NOT):
+                    waiting.append((_NOT, word))
+                    continue
+                node = _operand(word)
+                if node is None:
+                    return None
+                if type(node) is e.Name:
+                    names[word] = node
+            values.append(node)
+            wanted = False
+            continue
+        if word == ")":
+            _finish(waiting, values, _OR)
+            if not waiting:
+                return None
+            waiting.pop()
+            continue
+        rank = _RANKS.get(word)
+        if rank is None:
+            return None
+        if waiting and waiting[-1][0] >= rank:
+            _finish(waiting, values, rank + 1 if rank in _MANY else rank)
+        waiting.append((rank, word))
+        wanted = True
+    if wanted:
         return None
-    return (node, tuple(reader.names)) if reader.word == _END else None
+    _finish(waiting, values, _OR)
+    return None if waiting else (values[0], tuple(names))
 
 
-class _Reader:
-    """Goes over the tokens once, one method for each rank of operators."""
+def _operand(word: str) -> e.Node | None:
+    if word.isdigit():
+        plain = len(word) == 1 or (len(word) <= _MAX_DIGITS and word[0] != "0")
+        return e.Constant(int(word)) if plain else None
+    return e.Name(word) if word.isidentifier() and word not in _RESERVED else None
 
-    def __init__(self, tokens: list[str]) -> None:
-        tokens.append(_END)
-        self._next = iter(tokens).__next__
-        self.word = self._next()
-        self.names: dict[str, e.Name] = {}
 
-    def disjunction(self) -> e.Node:
-        node = self.conjunction()
-        if self.word != "or":
-            return node
-        parts = [as_constraint(node)]
-        while self.word == "or":
-            self.word = self._next()
-            parts.append(as_constraint(self.conjunction()))
-        return disjoin(parts)
-
-    def conjunction(self) -> e.Node:
-        node = self.negation()
-        if self.word != "and":
-            return node
-        parts = [as_constraint(node)]
-        while self.word == "and":
-            self.word = self._next()
-            parts.append(as_constraint(self.negation()))
-        return conjoin(parts)
-
-    def negation(self) -> e.Node:
-        if self.word == "not":
-            self.word = self._next()
-            return e.Not(as_constraint(self.negation()))
-        node = self.sum()
-        if self.word not in _RELATIONS:
-            return node
-        left, parts = as_expr(node), []
-        while (relation := _RELATIONS.get(self.word)) is not None:
-            self.word = self._next()
-            right = as_expr(self.sum())
-            parts.append(e.Compare(relation, left, right))
-            left = right
-        return parts[0] if len(parts) == 1 else conjoin(parts)
-
-    def sum(self) -> e.Node:
-        add: Callable[[Expr, Expr], Expr] | None = None
-        total: e.Node = e.Truth(value=True)
-        while True:
-            node = self.factor()
-            while (make := _MULTIPLYING.get(self.word)) is not None:
-                self.word = self._next()
-                node = make(as_expr(node), as_expr(self.factor()))
-            total = node if add is None else add(as_expr(total), as_expr(node))
-            add = _ADDING.get(self.word)
-            if add is None:
-                return total
-            self.word = self._next()
-
-    def factor(self) -> e.Node:
-        word = self.word
-        node: e.Node | None = self.names.get(word)
-        if word != _END:
-            self.word = self._next()
-        if node is not None:
-            pass
-        elif word.isdigit():
-            if len(word) > _MAX_DIGITS or (word[0] == "0" and len(word) > 1):
-                raise _NotPlain
-            node = e.Constant(int(word))
-        elif word == "(":
-            node = self.disjunction()
-            if self.word != ")":
-                raise _NotPlain
-            self.word = self._next()
-        elif word == "-":
-            return negative(as_expr(self.factor()))
-        elif word.isidentifier() and word not in _WORDS and self.word != "(":
-            node = self.names[word] = e.Name(word)
+def _finish(waiting: list[tuple[int, str]], values: list[e.Node], least: int) -> None:
+    """Apply the operators at the end that bind as tightly as `least` or more."""
+    while waiting and waiting[-1][0] >= least:
+        rank, word = waiting.pop()
+        right = values.pop()
+        if rank == _MINUS:
+            values.append(negative(as_expr(right)))
+        elif rank >= _ADD:
+            values.append(_BINARY[word](as_expr(values.pop()), as_expr(right)))
+        elif rank == _NOT:
+            values.append(e.Not(as_constraint(right)))
         else:
-            raise _NotPlain
-        return self.power(node) if self.word == "**" else node
+            words, operands = [word], [right, values.pop()]
+            while waiting and waiting[-1][0] == rank:
+                words.append(waiting.pop()[1])
+                operands.append(values.pop())
+            values.append(_joined(rank, words[::-1], operands[::-1]))
 
-    def power(self, base: e.Node) -> Expr:
-        self.word = self._next()
-        exponent = self.word
-        if not isinstance(base, e.Name) or not exponent.isdigit() or len(exponent) > 1:
-            raise _NotPlain
-        self.word = self._next()
-        if self.word == "**":
-            raise _NotPlain
-        return e.Power(base, int(exponent))
+
+def _joined(rank: int, words: list[str], operands: list[e.Node]) -> e.Node:
+    """Return ``a < b <= c``, ``a and b and c`` or ``a or b or c``."""
+    if rank != _COMPARE:
+        return (conjoin if rank == _AND else disjoin)([as_constraint(node) for node in operands])
+    sides = [as_expr(node) for node in operands]
+    parts = [
+        e.Compare(_RELATIONS[word], left, right)
+        for word, left, right in zip(words, sides, sides[1:], strict=False)
+    ]
+    return parts[0] if len(parts) == 1 else conjoin(parts)

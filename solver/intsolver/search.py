@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_CELLS = 1 << 21  # pairs of a state and a value looked at in one go
+_STEPS = 20  # of a bisection
+
+
+def _most(chain: Chain, states: int) -> int:
+    """Return how many states, at most `states`, meet all values of any variable in one go."""
+    longest = max([level.domain.size for level in chain.levels], default=1)
+    return max(1, min(states, _CELLS // max(longest, 1)))
+
 
 def search(
     chain: Chain,
@@ -36,20 +45,21 @@ def search(
     start = np.zeros((0, 1), np.intp)
     stack: list[tuple[int, list[Any], NDArray[np.intp]]] = [(0, [], start)]
     found: list[NDArray[np.intp]] = []
-    total, block, looked_at = 0, 32, 0
+    total, block, looked_at = 0, _most(chain, 32), 0
     while stack and total < n:
         depth, columns, values = stack.pop()
-        states = values.shape[1]
-        if states > block:
-            stack.append((depth, [c[block:] for c in columns], values[:, block:]))
-            columns, values, states = [c[:block] for c in columns], values[:, :block], block
-        level = chain.levels[depth]
-        looked_at += states * len(level.domain)
+        states, level = values.shape[1], chain.levels[depth]
+        few = block if level.bisected else max(1, min(block, _CELLS // max(level.domain.size, 1)))
+        if states > few:
+            stack.append((depth, [c[few:] for c in columns], values[:, few:]))
+            columns, values, states = [c[:few] for c in columns], values[:, :few], few
+        looked_at += states * (_STEPS if level.bisected else level.domain.size)
         if max_states is not None and looked_at > max_states:
             raise TooManySolutions(f"{looked_at:,} states without a solution", looked_at)
         source, value, after = expand(
             level, env, columns, states, picks=picks[depth], max_rows=1 << 40
         )
+        looked_at += source.size if level.bisected else 0
         if not source.size:
             block = min(block * 2, 1 << 14)  # in vain: look at more at once
             continue

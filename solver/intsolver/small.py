@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from intsolver.lower import Low, Pool
 
-MOST = 1_024  # assignments; levels cost more than these
+MOST = 32_768  # assignments; levels cost more than these
+MOST_AGAIN = 1_024  # where parameters change, and much would be worked out again
 MOST_VARIABLES = 16  # axes that an array is given, of the 64 that it may have
 
 

@@ -137,12 +137,15 @@ class Solutions(Sequence[Mapping[str, int]]):
             )
         shape = (len(self.names), self.count)
         table = np.empty(shape, np.int64)  # one large piece of memory: the system has large pages
-        for place, name in enumerate(self.names):
-            part, inner = self._part_of(name)
-            column = _int64(part.column(name))
-            if column.dtype == object and table.dtype != object:
-                table = table.astype(object)
-            _spread(column, inner, table[place])
+        places = {name: place for place, name in enumerate(self.names)}
+        inner = self.count
+        for part in self._parts:
+            inner = inner // part.count if part.count else 0
+            for name in part.names:
+                column = _int64(part.column(name))
+                if column.dtype == object and table.dtype != object:
+                    table = table.astype(object)
+                _spread(column, inner, table[places[name]])
         return table.T
 
     def to_pandas(self) -> Any:

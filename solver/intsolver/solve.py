@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from intsolver import component
-from intsolver.build import build
-from intsolver.chain import INT64, Chain, as_array
+from intsolver.chain import INT64, as_array
 from intsolver.component import Component, assignments
-from intsolver.evaluate import names_of, substitute
-from intsolver.expr import All, Constant, Expr
-from intsolver.lower import PARAMETER, Low, Pool, conjuncts, tighten
+from intsolver.evaluate import names_of
+from intsolver.expr import All
+from intsolver.lower import PARAMETER, Low, Pool, conjuncts
 from intsolver.membership import Membership
 from intsolver.narrow import keep, narrow
-from intsolver.parts import Diagram, Grid, Table
+from intsolver.optimum import Asked, Optima
+from intsolver.parts import Grid, Table
 from intsolver.solutions import Solutions
 from intsolver.vector import Compiler, Env
 
@@ -24,12 +24,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from intsolver.expr import Constraint
+    from intsolver.expr import Constraint, Expr
     from intsolver.parts import Part
     from intsolver.system import System
     from intsolver.vector import Function
-
-_OBJECTIVES = 32  # chains kept for objectives
 
 
 class Solver:
@@ -96,11 +94,15 @@ class Solver:
         top: int,
         max_rows: int,
     ) -> list[tuple[int, dict[str, int]]]:
-        """Return the `top` best solutions with their objective, ties in the order of the set."""
+        """Return the `top` best solutions with their objective, ties in the order of the set.
+
+        Where the domains are too long for that, ties are in no order.
+        """
         plan = self._plan(parameters)
-        return plan.best(
-            objective, parameters, pinned, maximize=maximize, top=top, max_rows=max_rows
-        )
+        if top <= 0 or not plan.possible(parameters, pinned):
+            return []
+        asked = Asked(parameters, pinned, maximize, top, max_rows)
+        return plan.optima.best(objective, asked)
 
 
 def _parts(system: System) -> list[tuple[Constraint, frozenset[str]]]:
@@ -120,16 +122,16 @@ class Plan:
     def __init__(self, system: System, reach: int) -> None:
         self.system = system
         self.names = tuple([name for name, _ in system.variables])
-        self.domains = {name: as_array(domain) for name, domain in system.variables}
+        self._box = {name: (min(d), max(d)) for name, d in system.variables}  # of what is left
+        self.domains = {name: as_array(d, self._box[name]) for name, d in system.variables}
         self.narrow = dict(self.domains)  # the values that are left
-        self._box = {name: (min(d), max(d)) for name, d in system.variables if d}  # of those
         self._reach = dict.fromkeys(system.parameters, (-reach, reach))
         self.empty = False
         self.globals: list[Low] = []
         self.constraints: list[Low] = []
         self.components: list[Component] = []
         self.free: tuple[str, ...] = ()
-        self._objectives: dict[Expr, tuple[Low, Chain | None, frozenset[int]]] = {}
+        self.optima = Optima(self)
         parts = _parts(system)
         if assignments(self.names, self.narrow) > component.SMALL:
             narrow([node for node, _ in parts], self.narrow, self._box)
@@ -151,10 +153,9 @@ class Plan:
 
     def _lower(self, parts: Iterable[tuple[Constraint, frozenset[str]]]) -> None:
         """Lower the constraints over the values that are left."""
-        self.pool = self._pool()
         self.fixed = self.pool.fixed
         for part, _ in parts:
-            node = tighten(self.pool, self.pool.lower(part))
+            node = self.pool.lower(part)
             if node.constant:
                 self.empty = self.empty or not node.value
             elif node.names:
@@ -166,23 +167,28 @@ class Plan:
         self, parts: Sequence[tuple[Constraint, frozenset[str]]]
     ) -> list[tuple[Constraint, frozenset[str]]]:
         """Leave out values by constraints with one open variable; return the other constraints."""
-        fewer = True
-        while fewer and not self.empty:
+        self.pool, fixing = self._pool(), bool(parts)
+        while fixing and not self.empty:
             open_ = frozenset([name for name, domain in self.narrow.items() if domain.size > 1])
-            pool, rest, fewer = self._pool(), [], False
+            pool, before = self.pool, dict(self.narrow)
+            rest, fixing = [], False
             for part, names in parts:
                 mine = names & open_
                 if len(mine) == 1 and names.isdisjoint(self._reach):
-                    node = tighten(pool, pool.lower(part))
+                    node = pool.lower(part)
                     if node.peak < INT64 and not node.constant:
                         (name,) = mine
                         check = Compiler(pool, {id(pool.name(name)): 0})(node)
-                        keep(name, self._kept(name, check), self.narrow, self._box)
-                        fewer = fewer or self.narrow[name].size == 1
+                        kept = self._kept(name, check)
+                        if kept.size < self.narrow[name].size:
+                            keep(name, kept, self.narrow, self._box)
+                            fixing = fixing or kept.size == 1
                         continue
                 rest.append((part, names))
             parts = rest
-            self.empty = not all(domain.size for domain in self.narrow.values())
+            if any(self.narrow[name] is not domain for name, domain in before.items()):
+                self.pool = self._pool()
+                self.empty = not all(domain.size for domain in self.narrow.values())
         return list(parts)
 
     def _kept(self, name: str, check: Function) -> NDArray[Any]:
@@ -211,9 +217,13 @@ class Plan:
     def _grid(self, pinned: Mapping[str, int]) -> Grid:
         domains = {}
         for name in self.free:
-            domain = self.narrow[name]
-            domains[name] = domain[domain == pinned[name]] if name in pinned else domain
+            domains[name] = self.values(name, pinned)
         return Grid(domains)
+
+    def values(self, name: str, pinned: Mapping[str, int]) -> NDArray[Any]:
+        """Return the values that a variable may take."""
+        domain = self.narrow[name]
+        return domain[domain == pinned[name]] if name in pinned else domain
 
     def _nothing(self) -> Solutions:
         return Solutions(self.names, [Table({n: self.domains[n][:0] for n in self.names}, 0)])
@@ -254,99 +264,3 @@ class Plan:
             parts.append(self._grid(pinned))
         found = Solutions(self.names, parts, Membership(self, dict(parameters), dict(pinned)))
         return found[:n] if found.count > n else found
-
-    def best(
-        self,
-        objective: Expr,
-        parameters: Mapping[str, int],
-        pinned: Mapping[str, int],
-        *,
-        maximize: bool,
-        top: int,
-        max_rows: int,
-    ) -> list[tuple[int, dict[str, int]]]:
-        """Return the best solutions, as `Solver.best`."""
-        if top <= 0 or not self.possible(parameters, pinned):
-            return []
-        numbers = {name: Constant(value) for name, value in parameters.items()}
-        node, chain, read = self._objective(substitute(objective, numbers))
-        if chain is None:
-            return self._any_best(node, parameters, pinned, top)
-        layers, columns, states = chain.run(parameters, pinned, max_rows)
-        if not states or len(layers) < len(chain.levels):
-            return []
-        before, after = self._around(chain, read, parameters, pinned, max_rows)
-        value = columns[0]
-        if isinstance(value, np.ndarray) and value.dtype == bool:
-            value = value.astype(np.int64)
-        ranking = np.argsort(-value if maximize else value, kind="stable")
-        found: list[tuple[int, dict[str, int]]] = []
-        domains = [lv.domain for lv in chain.levels]
-        for state in ranking:
-            chosen = np.zeros(states, np.int64)
-            chosen[state] = 1
-            diagram = Diagram(chain.order, domains, layers, chosen)
-            if not diagram.count:
-                continue
-            some = Solutions(self.names, [*before, diagram, *after])[: top - len(found)]
-            found += [(int(value[state]), row) for row in some]
-            if len(found) >= top:
-                break
-        return found
-
-    def _around(
-        self,
-        chain: Chain,
-        read: frozenset[int],
-        parameters: Mapping[str, int],
-        pinned: Mapping[str, int],
-        max_rows: int,
-    ) -> tuple[list[Part], list[Part]]:
-        """Return the parts before and after an objective's chain, so that ties are in order."""
-        before: list[Part] = []
-        after: list[Part] = []
-        first = min(read, default=len(self.components))
-        for place, other in enumerate(self.components):
-            if place not in read:
-                part = other.solve(parameters, pinned, max_rows)
-                (before if place < first else after).append(part)
-        free = [name for name in self.free if name not in chain.order]
-        if free:
-            grid = self._grid(pinned)
-            after.append(Grid({name: grid.domains[name] for name in free}))
-        return before, after
-
-    def _any_best(
-        self, node: Low, parameters: Mapping[str, int], pinned: Mapping[str, int], top: int
-    ) -> list[tuple[int, dict[str, int]]]:
-        slots = {id(self.pool.name(p)): i for i, p in enumerate(sorted(node.parameters))}
-        env = Env([parameters[p] for p in sorted(node.parameters)])
-        value = Compiler(self.pool, slots)(node)(env)
-        if env.bad is not None:
-            return []
-        return [(int(value), row) for row in self.limit(parameters, pinned, top)]
-
-    def _objective(self, objective: Expr) -> tuple[Low, Chain | None, frozenset[int]]:
-        """Return the lowered objective, a chain over all it reads, and which chains it joins.
-
-        The chain takes its variables in the order of the set.
-        """
-        known = self._objectives.get(objective)
-        if known is None:
-            node = self.pool.lower(objective)
-            if node.kind == "ratio":  # an objective is an integer
-                node = self.pool.make("exact", node.of)
-            known = node, None, frozenset()
-            if node.names:
-                read = [i for i, c in enumerate(self.components) if node.names & set(c.order)]
-                order = [name for i in read for name in self.components[i].order]
-                order += [name for name in self.free if name in node.names]
-                joined = set(order)
-                constraints = [c for c in self.constraints if c.names <= joined]
-                large = assignments(order, self.narrow) > component.SMALL
-                chain = build(self.pool, order, constraints, self.narrow, node, prune=large)
-                known = node, chain, frozenset(read)
-            if len(self._objectives) > _OBJECTIVES:
-                self._objectives.clear()
-            self._objectives[objective] = known
-        return known

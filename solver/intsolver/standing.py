@@ -182,7 +182,7 @@ def stand(
 ) -> Standing | None:
     """Return the standing rows of a component, None where they are too many or pass 64 bits."""
     bound = [c for c in constraints if c.parameters]
-    wide = any(c.peak >= INT64 for c in bound) or any(domains[n].dtype == object for n in order)
+    wide = any(c.peak >= INT64 for c in bound) or any(domains[n].dtype.hasobject for n in order)
     if not bound or wide:
         return None
     free = [c for c in constraints if not c.parameters]

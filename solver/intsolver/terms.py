@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from intsolver import expr as e
 from intsolver.combine import conjoin, disjoin, negative
 from intsolver.errors import ExpressionError
-from intsolver.extent import Extent, extent_of, extent_over
+from intsolver.extent import LEAF, Extent, extent_of, extent_over
 from intsolver.parse import MAX_EXPONENT
 from intsolver.text import to_text
 
@@ -25,13 +25,19 @@ N = TypeVar("N", bound=e.Node)
 class Operand:
     """A node with operators; a condition among integers counts 0 or 1."""
 
-    __slots__ = ("extent", "node")
+    __slots__ = ("_extent", "node")
     __hash__ = None  # type: ignore[assignment]  # `==` builds a constraint
     __array_ufunc__ = None  # numpy's integers leave the operators to us
 
     def __init__(self, node: e.Node, extent: Extent | None = None) -> None:
-        self.node = node
-        self.extent = extent_of(node, {}) if extent is None else extent
+        self.node, self._extent = node, extent
+
+    @property
+    def extent(self) -> Extent:
+        """How large the node is; worked out only where something is built on it."""
+        if self._extent is None:
+            self._extent = extent_of(self.node, {})
+        return self._extent
 
     def __repr__(self) -> str:
         return to_text(self.node)
@@ -130,7 +136,7 @@ class Variable(Term):
     __slots__ = ("domain", "name")
 
     def __init__(self, name: str, domain: tuple[int, ...]) -> None:
-        super().__init__(e.Name(name))
+        super().__init__(e.Name(name), LEAF)
         self.name, self.domain = name, domain
 
 

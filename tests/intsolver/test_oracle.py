@@ -11,7 +11,7 @@ import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intsolver import Infeasible, Problem, build, chain, component, order, standing
+from intsolver import Infeasible, Problem, build, chain, component, optimum, order, standing
 from random_problems import NeedsTextError, Stated, problems, text
 
 if TYPE_CHECKING:
@@ -35,8 +35,11 @@ def rows_of(found: Solutions, stated: Stated) -> list[Row]:
 
 
 @contextlib.contextmanager
-def as_if_large() -> Iterator[None]:
-    """Have small problems take every path that the solver keeps for large ones."""
+def as_if_large(*, halved: bool = False) -> Iterator[None]:
+    """Have small problems take every path that the solver keeps for large ones.
+
+    `halved`: optima are looked for by halving boxes at once.
+    """
     thresholds = [
         (component, "MOST", 0),  # levels, instead of all assignments in one piece
         (component, "_PATIENCE", 20),  # breadth first where depth first takes long
@@ -49,6 +52,10 @@ def as_if_large() -> Iterator[None]:
         (chain, "_GRID", 16),  # a level expanded in blocks
         (order, "_CHEAP", 0),  # several orders weighed
         (standing, "_BLOCK", 5),  # columns that stand computed in blocks
+        (chain, "LONG", 1),  # values of monotone checks found by bisection
+        (build, "LONG", 1),
+        (chain, "_BISECTED", 0),
+        *([(optimum, "_ROWS", 0), (optimum, "_LONG", 0)] if halved else []),
     ]
     with contextlib.ExitStack() as patches:
         for module, name, value in thresholds:
@@ -112,10 +119,12 @@ def test_the_optimum_is_the_best_of_all(stated: Stated, sense: str, top: int, bi
     check_optimum(stated, sense, 100 if big else top)
 
 
-@settings(max_examples=150)
-@given(problems(), st.sampled_from(["max", "min"]), st.integers(1, 4))
-def test_the_optimum_is_the_best_as_if_large(stated: Stated, sense: str, top: int) -> None:
-    with as_if_large():
+@settings(max_examples=300)
+@given(problems(), st.sampled_from(["max", "min"]), st.integers(1, 4), st.booleans())
+def test_the_optimum_is_the_best_as_if_large(
+    stated: Stated, sense: str, top: int, halved: bool
+) -> None:
+    with as_if_large(halved=halved):
         check_optimum(stated, sense, top)
 
 
