@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,18 @@ def galaxies(number: int = 12) -> list[Galaxy]:
     if root and (Path(root) / "s82" / "clumps.csv").is_file():
         return list(itertools.islice(s82.load(), number))
     return [simulate(SEED, index) for index in range(number)]
+
+
+def new_survey(number: int = 53) -> list[Galaxy]:
+    """Return galaxies of a survey that the detector does not know.
+
+    Stripe 82 where ``FLASHCLUMP_DATA`` names a folder with ``s82/``; otherwise simulated galaxies
+    whose red and blue bands are swapped: clumps are red there, and what is red otherwise is blue.
+    """
+    found = galaxies(number)
+    if found[0].truth.name.startswith("sim-"):
+        return [replace(one, image=one.image[:, :, ::-1]) for one in found]
+    return found
 
 
 def detections(among: Sequence[Galaxy], method: str = "dog") -> dict[str, Detections]:

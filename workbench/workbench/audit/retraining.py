@@ -1,4 +1,4 @@
-"""From an audit to a better detector: fine-tune on its labels, compare on untouched galaxies."""
+"""From an audit to a better detector: fine-tune on its labels, detect in untouched galaxies."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from workbench.audit.comparison import CHOSEN, SHIPPED, TUNED
 from workbench.clumps import evaluate
 from workbench.clumps.extras import need
+from workbench.clumps.report import Method
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
-    from numpy.typing import NDArray
-
     from workbench.clumps.galaxy import Annotation, Galaxy
     from workbench.clumps.matching import Detections
+    from workbench.clumps.run import Plan
 
 # Every fourth audited galaxy is kept from learning: it chooses the thresholds.
 CHOOSING = 4
-SHIPPED, CHOSEN, TUNED = "as shipped", "threshold chosen", "fine-tuned"
+EPOCHS = 40
 
 
 @dataclass(frozen=True)
@@ -50,138 +48,74 @@ class Retrained:
     chose: int
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """Both detectors on the same untouched galaxies.
-
-    Attributes
-    ----------
-    counts
-        By method (`SHIPPED`, `CHOSEN`, `TUNED`): (galaxies, 3) hits, detections, true clumps.
-    thresholds
-        By method.
-    """
-
-    counts: dict[str, NDArray[np.int64]]
-    thresholds: dict[str, float]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return completeness, purity and F1 with central 95 % intervals, one row a method."""
-        made = []
-        for name, counted in self.counts.items():
-            hits, found, true = map(int, counted.sum(axis=0))
-            scored = evaluate.Rates(hits, found, true)
-            made.append({
-                "method": name, "threshold": self.thresholds[name], "galaxies": len(counted),
-                "hits": hits, "found": found, "true": true,
-                "completeness": scored.completeness, "purity": scored.purity, "f1": scored.f1,
-                "interval_95": evaluate.intervals(counted),
-            })  # fmt: skip
-        return made
-
-    def gains(self, method: str = TUNED, over: str = CHOSEN) -> dict[str, dict[str, Any]]:
-        """Return what a method gains over another: differences with central 95 % intervals.
-
-        The galaxies drawn are the same for both, so that the interval is that of the difference.
-        """
-        both = np.concatenate([self.counts[method], self.counts[over]], axis=1)
-        number = len(both)
-        rng = np.random.default_rng(0)
-        drawn = rng.multinomial(number, np.full(number, 1 / number), size=evaluate.BOOTSTRAP_DRAWS)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            spread = _differences((drawn @ both).astype(np.float64))
-            middle = _differences(both.sum(axis=0, keepdims=True).astype(np.float64))
-        edges = ((1 - evaluate.COVERAGE) / 2, (1 + evaluate.COVERAGE) / 2)
-        return {
-            name: {
-                "gain": float(middle[name][0]),
-                "interval_95": tuple(map(float, np.nanquantile(spread[name], edges))),
-            }
-            for name in middle
-        }
-
-    def table(self) -> pd.DataFrame:
-        """Return `rows` as a table to look at, each interval as text."""
-        columns = ("completeness", "purity", "f1")
-        shown = [
-            {
-                "method": row["method"],
-                "threshold": round(row["threshold"], 2),
-                **{name: _text(row[name], row["interval_95"][name]) for name in columns},
-            }
-            for row in self.rows()
-        ]
-        frame: pd.DataFrame = need("pandas").DataFrame(shown).set_index("method")
-        return frame
-
-
-def _differences(totals: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Differences of (draws, 6): hits, detections, true clumps of one method, then of another."""
-    hits, found, true, hits_0, found_0, true_0 = totals.T
-    return {
-        "completeness": hits / true - hits_0 / true_0,
-        "purity": hits / found - hits_0 / found_0,
-        "f1": 2 * hits / (found + true) - 2 * hits_0 / (found_0 + true_0),
-    }
-
-
-def _text(value: float, interval: tuple[float, float]) -> str:
-    return f"{value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
-
-
 def fine_tune(
-    start_from: Path | str,
-    audited: Sequence[Galaxy],
-    folder: Path | str,
-    *,
-    epochs: int = 40,
-    batch: int = 4,
-    learning_rate: float = 1e-4,
+    start_from: Path | str, audited: Sequence[Galaxy], folder: Path | str, *, epochs: int = EPOCHS
 ) -> Retrained:
     """Fine-tune a detector on audited galaxies (`Audit.dataset`), minutes on a CPU.
 
-    Every fourth galaxy does not train: the threshold is that of the best F1 on these. A folder
-    whose run was killed goes on from its last epoch.
+    A folder whose run was killed goes on from its last epoch. What is done: `plan`, training,
+    `retrained`.
+
+    Raises
+    ------
+    WorkbenchError
+        As `plan`.
+    """
+    made = plan(start_from, audited, folder, epochs=epochs)
+    need("workbench.clumps.panels.small").settle()
+    after = need("workbench.clumps.run").train(made, Path(folder) / "run", progress=False)
+    return retrained(made, after)
+
+
+def plan(
+    start_from: Path | str, audited: Sequence[Galaxy], folder: Path | str, *, epochs: int = EPOCHS
+) -> Plan:
+    """Return the run that fine-tunes a detector on audited galaxies.
+
+    Every fourth galaxy does not train: the threshold is that of the best F1 on these.
 
     Parameters
     ----------
     start_from
         Weights (.safetensors) with their card.
     folder
-        Of the run: settings, history, checkpoints, and at the end the detector.
+        Where the two parts of the audited galaxies are written.
 
     Raises
     ------
     WorkbenchError
         Too few galaxies, none with a box among those of either part, or a PSF is unknown.
     """
-    run = need("workbench.clumps.run")
-    card = need("workbench.clumps.weights").read_card(start_from)
     learning = [one for k, one in enumerate(audited) if k % CHOOSING]
     choosing = [one for k, one in enumerate(audited) if k % CHOOSING == 0]
     if not learning:
         raise WorkbenchError(
             f"{len(audited)} finished galaxies; expected at least 2, twenty are a good start"
         )
-    folder = Path(folder)
-    requests = [_written(part, folder / name) for part, name in (
-        (learning, "learning"), (choosing, "choosing"))]  # fmt: skip
+    card = need("workbench.clumps.weights").read_card(start_from)
     config = need("workbench.clumps.detector_config").config_from_dict(
         card["config"], str(start_from)
     )
     options = need("workbench.clumps.training").TrainOptions(
-        epochs=epochs, patience=epochs, batch=batch, learning_rate=learning_rate, ema=0.98,
-        keep_last=True,
-    )  # fmt: skip
-    plan = run.Plan(*requests, config, options, str(start_from))
-    need("workbench.clumps.panels.small").settle()
-    after = run.train(plan, folder / "run", progress=False)
+        epochs=epochs, patience=epochs, batch=4, learning_rate=1e-4, ema=0.98, keep_last=True
+    )
+    train, valid = (
+        _written(part, Path(folder) / name)
+        for part, name in ((learning, "learning"), (choosing, "choosing"))
+    )
+    made: Plan = need("workbench.clumps.run").Plan(train, valid, config, options, str(start_from))
+    return made
+
+
+def retrained(made: Plan, after: Path) -> Retrained:
+    """Return what a finished run of `plan` made, with thresholds chosen on its validation part."""
+    before, read = Path(str(made.start_from)), need("workbench.clumps.sources").galaxies
+    choosing = list(read(made.valid))
     truths = [one.truth for one in choosing]
-    chosen, tuned = (_threshold(_found(one, choosing), truths) for one in (start_from, after))
-    return Retrained(
-        Path(start_from), after, float(card["threshold"]), chosen, tuned,
-        len(learning), len(choosing),
-    )  # fmt: skip
+    chosen, tuned = (_threshold(_found(one, choosing), truths) for one in (before, after))
+    card = need("workbench.clumps.weights").read_card(before)
+    learnt = sum(1 for _ in read(made.train))
+    return Retrained(before, after, float(card["threshold"]), chosen, tuned, learnt, len(choosing))
 
 
 def _written(part: Sequence[Galaxy], folder: Path) -> Any:
@@ -205,26 +139,10 @@ def _threshold(found: Sequence[Detections], truths: Sequence[Annotation]) -> flo
     return evaluate.choose_threshold(evaluate.match_all(found, truths))
 
 
-def compare(made: Retrained, untouched: Sequence[Galaxy]) -> Comparison:
-    """Return how both detectors do on galaxies that no part of the audit has seen."""
-    truths = [one.truth for one in untouched]
-    before, after = (
-        evaluate.match_all(_found(weights, untouched), truths)
-        for weights in (made.before, made.after)
-    )
-    methods = (
-        (SHIPPED, before, made.shipped), (CHOSEN, before, made.chosen), (TUNED, after, made.tuned),
-    )  # fmt: skip
-    return Comparison(
-        {name: evaluate.counts(matches, threshold) for name, matches, threshold in methods},
-        {name: threshold for name, _, threshold in methods},
-    )
-
-
-def together(parts: Sequence[Comparison]) -> Comparison:
-    """Return comparisons on different galaxies as one; its thresholds are their means."""
-    names = parts[0].counts
-    return Comparison(
-        {name: np.concatenate([part.counts[name] for part in parts]) for name in names},
-        {name: float(np.mean([part.thresholds[name] for part in parts])) for name in names},
-    )
+def methods(made: Retrained, untouched: Sequence[Galaxy]) -> list[Method]:
+    """Return both detectors' detections in galaxies that no part of the audit has seen."""
+    before, after = (_found(weights, untouched) for weights in (made.before, made.after))
+    return [
+        Method(SHIPPED, before, made.shipped), Method(CHOSEN, before, made.chosen),
+        Method(TUNED, after, made.tuned),
+    ]  # fmt: skip

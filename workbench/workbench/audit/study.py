@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.audit import examples, retraining
+from workbench.audit import comparison, examples, retraining
 from workbench.audit.results import Audit
 from workbench.clumps import s82
 from workbench.clumps.evaluate import folds
@@ -54,13 +54,14 @@ def study(
     for mine in (0, 1):
         named = Path(folder) / f"half{mine}"
         made, did = _audited(weights, parts[mine][:galaxies], named, epochs)
-        one = retraining.compare(made, parts[1 - mine])
+        untouched = parts[1 - mine]
+        one = comparison.compare(retraining.methods(made, untouched), untouched)
         compared.append(one)
         rounds.append({
             "audited": galaxies, "learnt": made.learnt, "chose": made.chose,
             "actions": did, "rates": one.rows(), "gains": one.gains(),
         })  # fmt: skip
-    both = retraining.together(compared)
+    both = comparison.together(compared)
     return {
         "data": "s82", "start_from": Path(weights).name, "epochs": epochs,
         "auditor": "the catalogue's boxes, applied as an auditor's actions",

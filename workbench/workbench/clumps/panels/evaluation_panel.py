@@ -74,7 +74,8 @@ class EvaluationPanel(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no 
         del change
         self.state = EvaluationState.of(self.scored(self.method.value, self.cut.value))
         low, high, step = self.state.scored.scale
-        with self.threshold.hold_trait_notifications():
+        # One message: the browser rounds the old value to a new scale, and would send it back.
+        with self.threshold.hold_sync(), self.threshold.hold_trait_notifications():
             self.threshold.min, self.threshold.max = low, high
             self.threshold.step = step
             self.threshold.value = self.state.threshold

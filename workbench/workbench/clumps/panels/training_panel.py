@@ -34,9 +34,17 @@ class TrainingPanel(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no ty
         galaxies are kept there unless the plan names another place.
     plan
         By default `small_plan`: minutes on two CPU cores.
+    beside
+        Whether the recorded run of full size stands beside this one.
     """
 
-    def __init__(self, folder: str | Path = "clump-training", plan: Plan | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path = "clump-training",
+        plan: Plan | None = None,
+        *,
+        beside: bool = True,
+    ) -> None:
         place = Path(folder)
         plan = _kept(plan or small_plan(), place / "galaxies")
         self.train = w.Button(description="Train", button_style="primary", icon="play")
@@ -46,7 +54,7 @@ class TrainingPanel(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no ty
         self.status = w.Label()
         self.live = go.FigureWidget(curves.empty(plan.options.epochs))
         self.live.update_layout(
-            title={"text": f"{plan.train.number} training galaxies<br><sup>measured here</sup>"},
+            title={"text": f"{_name(plan)}<br><sup>measured here</sup>"},
             width=_WIDTH,
         )
         self.record = go.FigureWidget(
@@ -68,7 +76,7 @@ class TrainingPanel(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no ty
         super().__init__([
             w.HBox([self.train, self.cancel, self.again]),
             w.HBox([self.progress, self.status]),
-            w.HBox([self.live, self.record]),
+            w.HBox([self.live, self.record] if beside else [self.live]),
             w.HBox([self.seen, w.HTML(outcome.LEGEND)]),
             self.picture,
         ])  # fmt: skip
@@ -117,3 +125,9 @@ def _kept(plan: Plan, place: Path) -> Plan:
     """Return a plan whose made galaxies are kept: a run that goes on has them at once."""
     cached = partial(replace, cache=plan.train.cache or str(place))
     return replace(plan, train=cached(plan.train), valid=cached(plan.valid))
+
+
+def _name(plan: Plan) -> str:
+    if plan.start_from:
+        return f"fine-tuning {Path(plan.start_from).name}"
+    return f"{plan.train.number} training galaxies"
