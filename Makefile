@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # The solvers to compare with have an environment of their own.
 BENCH  := .venv-bench
 # Where a GPU machine brings its own torch, the tests run with its Python and this path.
-SOURCE := solver:kernels:workbench
+SOURCE := $(CURDIR)/solver:$(CURDIR)/kernels:$(CURDIR)/workbench
 
 # Two workers halve the time; what measures time then runs with nothing beside it.
 TESTS := $(BIN)/pytest -q -n 2 --dist loadgroup -m "not gpu and not timing" \
@@ -37,7 +37,8 @@ types: $(READY)
 
 test-gpu:  ## the tests that need a CUDA device
 	@if [ -x $(BIN)/pytest ]; then $(BIN)/pytest -m gpu $(ARGS); \
-	else PYTHONPATH=$(SOURCE) $(PYTHON) -m pytest -m gpu $(ARGS) tests/rnnkernels; fi
+	else PYTHONPATH=$(SOURCE) $(PYTHON) -m pytest -m gpu $(ARGS) tests/rnnkernels \
+		tests/notebooks/test_notebooks_on_a_gpu.py; fi
 
 bench-solver: $(BENCH)/.ready  ## the solver against four others (ARGS="--quick --only hotspot")
 	@PYTHONPATH=solver $(BENCH)/bin/python solver/benchmarks/bench_solver.py $(ARGS)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 STEPS = 512  # of a timed run: weights are loaded once, so few would count that too much
 _CHECKED_STEPS = 48
 _REPEATING = 0.03  # seconds spent on repeats of one configuration, about
+_MESSAGE = 300  # characters of an error that are kept
 _FLUSH = 256 * 1024**2  # bytes, more than any L2 cache
 
 
@@ -55,13 +56,14 @@ class Measured:
 def measure(call: Call, config: Configuration, steps: int = STEPS) -> Measured:
     """Run a configuration of a call on the current device; a failure is part of the result."""
     guess = predicted(call, config) / 1000
-    small, truth, usual = _reference(call)
     try:
+        small, truth, usual = _reference(call)
         with forced(**{"backward" if call.backward else "forward": config}):
             error = worst(small.results("cuda"), truth, usual)
             time, resources = _timed_inputs(call, steps).time()
     except (RnnError, RuntimeError) as failure:  # what CUDA says comes as a RuntimeError
-        return Measured(config, guess, failure=f"{type(failure).__name__}: {failure}")
+        said = " ".join(str(failure).split())[:_MESSAGE]
+        return Measured(config, guess, failure=f"{type(failure).__name__}: {said}")
     return Measured(config, guess, time / steps, error, None, resources)
 
 
