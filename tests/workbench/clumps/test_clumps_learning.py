@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from clump_cases import disk_galaxy
 from safetensors.torch import load_file
 from workbench.clumps import backbones, learning
+from workbench.clumps.crossval import on_hosts
 from workbench.clumps.detector_config import DetectorConfig
+from workbench.clumps.galaxy import Galaxy
+from workbench.clumps.matching import detections
 from workbench.clumps.pretrain import Morphology, PretrainOptions, morphology, pretrain, stamp
 from workbench.clumps.request import Request
 from workbench.clumps.run import Plan
@@ -85,3 +89,12 @@ def test_a_learning_curve_scores_each_start_and_size_and_goes_on(tmp_path: Path)
         learning.learning_curve(other, test, [4], compared, tmp_path)
     with pytest.raises(WorkbenchError, match="need made galaxies, got s82"):
         learning.learning_curve(replace(plan, train=Request("s82")), test, [4], [], tmp_path)
+
+
+def test_detections_off_the_galaxy_are_left_out_where_there_is_one() -> None:
+    galaxy = disk_galaxy()
+    sky = Galaxy(np.full((101, 101, 3), 0.1, np.float32), galaxy.truth)
+    found = detections([[45, 45, 55, 55], [0, 0, 8, 8]], [0.9, 0.8])
+    ((kept, every),) = on_hosts([[found, found]], [[galaxy, sky]])
+    assert kept.scores.tolist() == [0.9]
+    assert every.scores.tolist() == [0.9, 0.8]

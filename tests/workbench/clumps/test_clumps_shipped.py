@@ -54,6 +54,7 @@ def test_detection_needs_no_weights_named(
     catalog = str(tmp_path / "labels.parquet")
     pictures = str(tmp_path / "images")
     command = ["clumps", "detect", pictures, "--catalog", catalog, "--out", str(out)]
+    command += ["--orientations", "2"]
     assert main(command) == 0
     assert "in 1 pictures" in capsys.readouterr().out
     frame = pd.read_parquet(out)

@@ -116,6 +116,8 @@ def _add_detect(commands: Any) -> None:
     add("--psf-px", type=float, help="PSF FWHM in pixels of pictures not in the catalogue")
     add("--threshold", type=float, help="least score; default the card's")
     add("--host-only", action="store_true", help="keep what is on the galaxy's segment")
+    add("--orientations", type=positive, default=1,
+        help="look at each picture in so many (up to 8) and average")  # fmt: skip
     add("--merge", action="store_true", help="join detections within one PSF FWHM")
     add("--out", default="detections.parquet", help="default: %(default)s")
     parser.set_defaults(run=_run_detect)
@@ -136,6 +138,7 @@ def _run_detect(args: argparse.Namespace) -> int:
     found = detecting.run_detector(
         weights, folder.load(args.pictures, catalog=args.catalog, report=report),
         psf_fwhm=args.psf_px, host_only=args.host_only, merged=args.merge, report=report,
+        orientations=args.orientations,
     )  # fmt: skip
     frame = detecting.to_frame((galaxy.truth, one) for galaxy, one in found)
     frame = frame[frame["score"] >= threshold]
