@@ -187,9 +187,10 @@ def test_a_worker_that_dies_is_a_failure_of_its_case(tmp_path: Path) -> None:
 
 def test_a_case_that_hangs_is_ended(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
-    last = list(Supervisor(job(path, [LONG[0], AT]), patience=1.5).follow())[-1]
+    endless = replace(AT, steps=40_000, direction=BOTH)  # a minute on a quiet machine
+    last = list(Supervisor(job(path, [endless, AT]), patience=5.0).follow())[-1]
     assert (last.phase, last.done, last.failed) == (phases.DONE, 2, 1)
-    assert "longer than 2 s" in record.results(record.read(path))[LONG[0].key]["failure"]
+    assert "longer than 5 s" in record.results(record.read(path))[endless.key]["failure"]
 
 
 def test_the_budget_stops_between_two_cases(tmp_path: Path) -> None:
