@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CLASSES = 1 + len(Label)  # and background
 # torchvision measures boxes from the corner of pixel 0, the workbench from its centre.
 HALF_PIXEL = 0.5
-STRIDE = 32  # of the coarsest map: pictures are padded to its multiples
+STRIDE = 32  # of the coarsest map of any encoder: pictures are padded to its multiples
 # Pictures at once: enough to fill a GPU; a CPU gains nothing from more.
 BATCH = {"cuda": 256, "cpu": 8, "mps": 32}
 
