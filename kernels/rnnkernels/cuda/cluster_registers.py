@@ -40,9 +40,12 @@ def _forward(b: Ledger, z: Sizes, k: Mapping[str, Integer]) -> None:
     owned = parts(k["columns"], k["split"])
     cells = eights * owned * wide * (z.states + 1) + eights * z.biases
     chains = 2 - exceeds(b, sums, 3)
-    two_columns = exceeds(b, k["columns"], 1) - exceeds(b, k["columns"], 2)
-    spared = (20 - z.states) * two_columns * (2 - k["split"])  # that the compiler finds there
-    b.let("registers_besides", 57 - spared + 4 * sums * chains + cells)
+    several = exceeds(b, k["columns"], 1)
+    if z.rows == 1:  # loads start early, since products of one row leave registers
+        further = 64 * several
+    else:  # the compiler saves some where it has to
+        further = (z.states - 20) * (several - exceeds(b, k["columns"], 2)) * (2 - k["split"])
+    b.let("registers_besides", 57 + further + 4 * sums * chains + cells)
     b.let("registers_reading_R", 0)
 
 
