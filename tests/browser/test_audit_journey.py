@@ -196,11 +196,13 @@ def test_a_day_of_an_auditor(desk: Desk, folder: Path, audit_lab: Lab) -> None:
     first = desk.data("name")
     cells = desk.page.locator(".jp-Cell").count()
     decides_by_key(desk)
+    desk.notebook.shot("audit-decided")
     moves_and_resizes(desk)
     adds_and_deletes(desk)
     undoes_and_redoes(desk)
     reverts_one_action(desk)
     reads_the_sky(desk, folder)
+    looks_the_same_in_the_dark(desk)
     desk.press("Enter")
     assert [row.entry.kind for row in desk.rows()[-2:]] == ["done", "visit"]
     second = desk.data("name")
@@ -359,6 +361,25 @@ def reads_the_sky(desk: Desk, folder: Path) -> None:
         assert abs(float(desk.data("dec")) - dec) < 1e-7
 
 
+def looks_the_same_in_the_dark(desk: Desk) -> None:
+    notebook = desk.notebook
+    assert notebook.overhang(".ca-root, .cg-root") <= 0  # in a window of 1280 pixels
+    rows = len(desk.rows())
+    notebook.theme("JupyterLab Dark")
+    desk.gallery.scroll_into_view_if_needed()
+    notebook.shot("audit-gallery-dark")
+    desk.root.scroll_into_view_if_needed()
+    desk.root.focus()
+    desk.press("l")
+    notebook.shot("audit-history-dark")
+    desk.press("Escape", "?")
+    notebook.shot("audit-keys-dark")
+    desk.press("Escape")
+    notebook.theme("JupyterLab Light")
+    assert len(desk.rows()) == rows
+    desk.root.focus()
+
+
 def reloads_the_page(desk: Desk, name: str) -> None:
     page = desk.page
     page.keyboard.press("Escape")
@@ -392,6 +413,14 @@ def restarts_the_kernel(desk: Desk, lab: Lab, name: str) -> None:
     assert desk.data("name") == name
     assert notebook.ask(f"audit.state().boxes[{accepted!r}].status") == "accepted"
     assert notebook.ask("len(audit.finished())") == 1
+    # Work goes on where it was: the next action follows in the same journal.
+    desk.root.scroll_into_view_if_needed()
+    desk.root.focus()
+    desk.press("Tab", "r")
+    row = desk.last("reject")
+    assert (row.galaxy, row.seq > rows) == (name, True)
+    assert notebook.ask(f"audit.state().boxes[{row.entry.box!r}].status") == "rejected"
+    notebook.shot("audit-continued")
 
 
 def exports_everything(desk: Desk, folder: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from workbench.audit import Audit, sheets
-from workbench.audit.gallery import SHEET, AuditGallery
+from workbench.audit.gallery import PAGE, SHEET, AuditGallery
 from workbench.audit.library import Folder
 from workbench.audit.query import select
 from workbench.audit.ranking import Columns, ranked
@@ -24,6 +24,7 @@ from workbench.clumps.pictures import write_picture
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from workbench.clumps.galaxy import Annotation
@@ -200,6 +201,43 @@ def test_a_page_comes_in_sheets_of_which_the_first_is_enough_to_begin(tmp_path: 
         assert {one["serial"] for one in sent} == {sent[0]["serial"]}
 
 
+def test_sheets_that_the_browser_holds_are_not_sent_again_and_the_next_come_ahead(
+    tmp_path: Path,
+) -> None:
+    galaxies = [galaxy(f"{k:05d}", 0.1) for k in range(PAGE + SHEET + 3)]
+    with Audit(galaxies, {}, journal=tmp_path / "a.sqlite", auditor="ada") as desk:
+        gallery = AuditGallery(desk, lambda _: None)
+        sent: list[tuple[dict[str, Any], bytes]] = []
+        gallery.send = lambda content, buffers=(): sent.append((content, b"".join(buffers)))
+        gallery.choose()
+        first = {content["key"]: sheet for content, sheet in sent[1:]}
+        assert len(first) == PAGE // SHEET
+        assert all(first.values())
+
+        sent.clear()
+        gallery._handle(None, {"kind": "ahead", "have": list(first)}, [])
+        wait_until(lambda: len(sent) == 2)
+        ahead = {content["key"]: sheet for content, sheet in sent}
+        assert {content["kind"] for content, _ in sent} == {"ahead"}
+
+        sent.clear()
+        show = {"kind": "show", "condition": "", "order": "order", "page": 1}
+        gallery._handle(None, {**show, "have": [*first, *ahead]}, [])
+        assert [(content["key"], sheet) for content, sheet in sent[1:]] == [
+            (key, b"") for key in ahead
+        ]
+        sent.clear()
+        gallery._handle(None, {**show, "have": list(first)}, [])
+        assert {content["key"]: sheet for content, sheet in sent[1:]} == ahead
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert condition()
+
+
 def test_the_queue_of_the_gallery_is_that_of_the_overlay(tmp_path: Path) -> None:
     opened: list[str] = []
     with audit(tmp_path) as desk:
@@ -218,7 +256,8 @@ def test_the_queue_of_the_gallery_is_that_of_the_overlay(tmp_path: Path) -> None
         assert sorted(sent[-1]["item"]["boxes"]) == untouched  # by way of the journal: the same
         gallery._handle(None, {"kind": "open", "name": "b"}, [])
         assert opened == ["b"]
-        gallery._handle(None, {"kind": "show", "condition": "top >", "order": "x", "page": 0}, [])
+        wrong = {"kind": "show", "condition": "top >", "order": "x", "page": 0, "have": []}
+        gallery._handle(None, wrong, [])
         assert sent[-1]["kind"] == "error"
         assert gallery.condition == "boxes > 0"
 

@@ -1,7 +1,8 @@
-// A page of thumbnails on one canvas. Python filters, sorts and cuts the sprite; here it is drawn.
+// A page of thumbnails. Python filters, sorts and cuts the sheets; here those in sight are drawn.
 
 const CELL = 88; // screen pixels of a thumbnail with its margin
 const MARGIN = 3;
+const KEPT = 15; // decoded sheets, 4 MB each: the page on the screen, the next and the one before
 const COLOURS = ["#56b4e9", "#17c495", "#ff7a33", "#ffffff"]; // pending, accepted, rejected, catalogue
 
 function render({ model, el }) {
@@ -11,7 +12,8 @@ function render({ model, el }) {
     element.append(...children);
     return element;
   };
-  let page = null, sheets = [], chosen = 0, columns = 1;
+  let page = null, chosen = 0, columns = 1, painting = 0;
+  const sheets = new Map(); // by key, the one used last at the end
 
   const condition = make("input", { type: "text", class: "cg-condition", "aria-label": "condition", placeholder: "condition, such as boxes >= 3 and not done", value: model.get("condition"), spellcheck: "false" });
   const order = make("select", { class: "cg-order", "aria-label": "order" }, ...model.get("orders").map(([name, text]) => make("option", { value: name }, text)));
@@ -20,8 +22,8 @@ function render({ model, el }) {
   const forth = make("button", { type: "button", "aria-label": "next page", onclick: () => ask(page.page + 1) }, "▶");
   const count = make("span", { class: "cg-count", role: "status", "aria-live": "polite" });
   const error = make("div", { class: "cg-error", role: "alert" });
-  const surface = make("canvas", { class: "cg-canvas" });
-  const scroll = make("div", { class: "cg-scroll", tabindex: "0", role: "application", "aria-label": "galaxies; arrows move, Enter opens", style: `height:${model.get("height")}px` }, surface);
+  const surface = make("canvas", { class: "cg-canvas" }), length = make("div", { class: "cg-length" });
+  const scroll = make("div", { class: "cg-scroll", tabindex: "0", role: "application", "aria-label": "galaxies; arrows move, Enter opens", style: `height:${model.get("height")}px` }, surface, length);
   const root = make("div", { class: "cg-root", "data-lm-suppress-shortcuts": "true" },
     make("div", { class: "cg-bar" }, condition, order, back, forth, count, error), scroll);
   el.append(root);
@@ -30,34 +32,43 @@ function render({ model, el }) {
   const send = (message) => {
     try { model.send(message); } catch { error.textContent = "The kernel is gone: run the cell again."; }
   };
-  let asked = 0;
+  let asked = 0, held = new Map(); // what Python was told that we have: it will not be sent
   function ask(number) {
     asked = performance.now();
+    held = new Map(sheets);
     error.textContent = "";
-    send({ kind: "show", condition: condition.value, order: order.value, page: number });
+    send({ kind: "show", condition: condition.value, order: order.value, page: number, have: [...held.keys()] });
+  }
+
+  // The canvas is as large as the window onto the page and stays in it: it costs the same for any page.
+  function layout() {
+    if (!page) return;
+    const ratio = Math.min(window.devicePixelRatio || 1, 2), width = scroll.clientWidth, height = scroll.clientHeight;
+    columns = Math.max(1, Math.floor(width / CELL));
+    Object.assign(surface, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
+    Object.assign(surface.style, { width: `${width}px`, height: `${height}px`, marginBottom: `${-height}px` });
+    length.style.height = `${Math.ceil(page.count / columns) * CELL}px`;
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    draw();
   }
 
   function draw() {
-    if (!page) return;
-    const ratio = Math.min(window.devicePixelRatio || 1, 2);
-    columns = Math.max(1, Math.floor(scroll.clientWidth / CELL));
-    const width = scroll.clientWidth, height = Math.max(1, Math.ceil(page.count / columns)) * CELL;
-    Object.assign(surface, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
-    surface.style.width = `${width}px`;
-    surface.style.height = `${height}px`;
-    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    cancelAnimationFrame(painting);
+    painting = 0;
+    const top = scroll.scrollTop, bottom = top + scroll.clientHeight;
     pen.fillStyle = "#161616";
-    pen.fillRect(0, 0, width, height);
-    for (let k = 0; k < page.count; k++) drawItem(k);
+    pen.fillRect(0, 0, scroll.clientWidth, scroll.clientHeight);
+    const last = Math.min(page.count, Math.ceil(bottom / CELL) * columns);
+    for (let k = Math.floor(top / CELL) * columns; k < last; k++) drawItem(k, top);
   }
 
-  function drawItem(k) {
+  function paint() { painting ||= requestAnimationFrame(draw); }
+
+  function drawItem(k, top) {
     const item = page.items[k], { side } = page, inner = CELL - 2 * MARGIN;
-    const sheet = sheets[Math.floor(k / page.sheet)], place = k % page.sheet;
+    const sheet = page.sheets[Math.floor(k / page.sheet)], place = k % page.sheet;
     if (!item || !sheet) return;
-    const x = (k % columns) * CELL, y = Math.floor(k / columns) * CELL;
-    pen.fillStyle = "#161616";
-    pen.fillRect(x, y, CELL, CELL);
+    const x = (k % columns) * CELL, y = Math.floor(k / columns) * CELL - top;
     pen.drawImage(sheet, (place % page.columns) * side, Math.floor(place / page.columns) * side, side, side, x + MARGIN, y + MARGIN, inner, inner);
     for (const [x1, y1, x2, y2, code] of item.boxes) {
       pen.setLineDash(code >= 2 ? [2, 2] : []);
@@ -100,16 +111,25 @@ function render({ model, el }) {
       if (k >= 0) page.items[k] = message.item;
       tell();
       const now = place(page.current);
-      for (const index of new Set([before, k, now])) if (index >= 0) drawItem(index);
+      paint();
       if (now >= 0 && now !== before) choose(now, false); // the gallery follows the overlay
     }
     if (message.kind === "page") start(message);
     if (message.kind === "sheet" && page && message.serial === page.serial) await fill(message, buffers[0]);
+    if (message.kind === "ahead") await keep(message.key, buffers[0]);
+  }
+
+  async function keep(key, jpeg) {
+    const bitmap = sheets.get(key) || held.get(key) || await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }));
+    sheets.delete(key);
+    sheets.set(key, bitmap);
+    if (sheets.size > KEPT) sheets.delete(sheets.keys().next().value);
+    root.dataset.held = sheets.size;
+    return bitmap;
   }
 
   function start(message) {
-    page = { ...message, items: new Array(message.count), left: Math.ceil(message.count / message.sheet) };
-    sheets = [];
+    page = { ...message, items: new Array(message.count), sheets: [], left: Math.ceil(message.count / message.sheet) };
     chosen = 0;
     error.textContent = "";
     delete root.dataset.error;
@@ -117,32 +137,31 @@ function render({ model, el }) {
     order.value = page.order;
     scroll.scrollTop = 0;
     tell();
-    draw();
+    layout();
     if (page.left === 0) finish();
   }
 
   async function fill(message, jpeg) {
-    const mine = page, bitmap = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }));
+    const mine = page, bitmap = await keep(message.key, jpeg);
     if (page !== mine) return; // another page was asked for meanwhile
-    const began = performance.now(), first = message.number * page.sheet;
-    sheets[message.number] = bitmap;
-    message.items.forEach((item, k) => { page.items[first + k] = item; drawItem(first + k); });
+    page.sheets[message.number] = bitmap;
+    message.items.forEach((item, k) => { page.items[message.number * page.sheet + k] = item; });
+    if (message.number === 0) draw();
+    else paint();
     if (message.number === 0 && asked) root.dataset.firstMs = (performance.now() - asked).toFixed(0);
-    page.drawn = (page.drawn || 0) + performance.now() - began;
     if (--page.left === 0) finish();
   }
 
   function finish() {
-    Object.assign(root.dataset, { drawnMs: (page.drawn || 0).toFixed(0), pageMs: asked ? (performance.now() - asked).toFixed(0) : "", ready: Number(root.dataset.ready || 0) + 1 });
+    send({ kind: "ahead", have: [...sheets.keys()] });
+    Object.assign(root.dataset, { pageMs: asked ? (performance.now() - asked).toFixed(0) : "", ready: Number(root.dataset.ready || 0) + 1 });
     asked = 0;
   }
 
   function choose(k, open) {
     if (!page || !page.items[k]) return;
-    const before = chosen;
     chosen = k;
-    if (before < page.items.length) drawItem(before);
-    drawItem(k);
+    paint();
     const top = Math.floor(k / columns) * CELL;
     if (top < scroll.scrollTop) scroll.scrollTop = top;
     if (top + CELL > scroll.scrollTop + scroll.clientHeight) scroll.scrollTop = top + CELL - scroll.clientHeight;
@@ -150,16 +169,17 @@ function render({ model, el }) {
     if (open) send({ kind: "open", name: page.items[k].name });
   }
 
-  surface.addEventListener("click", (event) => {
+  function under(event) {
     const box = surface.getBoundingClientRect();
-    const column = Math.floor((event.clientX - box.left) / CELL), row = Math.floor((event.clientY - box.top) / CELL);
-    if (column < columns) choose(row * columns + column, true);
+    const column = Math.floor((event.clientX - box.left) / CELL), row = Math.floor((event.clientY - box.top + scroll.scrollTop) / CELL);
+    return column < columns ? row * columns + column : -1;
+  }
+  surface.addEventListener("click", (event) => {
+    const k = under(event);
+    if (k >= 0) choose(k, true);
   });
   surface.addEventListener("pointermove", (event) => {
-    const box = surface.getBoundingClientRect();
-    const column = Math.floor((event.clientX - box.left) / CELL), row = Math.floor((event.clientY - box.top) / CELL);
-    const item = page && column < columns ? page.items[row * columns + column] : null;
-    surface.title = item ? item.name : "";
+    surface.title = page?.items[under(event)]?.name || "";
   });
   scroll.addEventListener("keydown", (event) => {
     const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
@@ -176,7 +196,8 @@ function render({ model, el }) {
   });
   order.addEventListener("change", () => ask(0));
 
-  const watcher = new ResizeObserver(draw);
+  scroll.addEventListener("scroll", paint);
+  const watcher = new ResizeObserver(layout);
   watcher.observe(scroll);
   model.on("msg:custom", receive);
   send({ kind: "ready" });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,16 +64,23 @@ class AuditGallery(anywidget.AnyWidget):
         kind = content.get("kind")
         try:
             if kind == "show":
-                self.choose(str(content["condition"]), str(content["order"]), int(content["page"]))
+                condition, order = str(content["condition"]), str(content["order"])
+                self.choose(condition, order, int(content["page"]), content["have"])
             elif kind == "open":
                 self._on_open(str(content["name"]))
+            elif kind == "ahead":
+                self._send_ahead(content["have"])
             elif kind == "ready":
                 self._send_page()
         except WorkbenchError as error:
             self.send({"kind": "error", "message": str(error)})
 
-    def choose(self, condition: str = "", order: str = "order", page: int = 0) -> None:
+    def choose(
+        self, condition: str = "", order: str = "order", page: int = 0, have: Container[str] = ()
+    ) -> None:
         """Show the galaxies that fulfil a condition, in an order.
+
+        `have` are the keys of sheets that the browser holds: they are not sent again.
 
         Raises
         ------
@@ -84,10 +92,10 @@ class AuditGallery(anywidget.AnyWidget):
         self.condition, self.order = condition, order
         last = max(0, (len(self._audit.queue) - 1) // PAGE)
         self.page = min(max(page, 0), last)
-        self._send_page()
+        self._send_page(have)
 
-    def _send_page(self) -> None:
-        names = self._audit.queue[self.page * PAGE : (self.page + 1) * PAGE]
+    def _send_page(self, have: Container[str] = ()) -> None:
+        names = self._names(self.page)
         self._serial += 1
         content = {
             "kind": "page",
@@ -109,12 +117,22 @@ class AuditGallery(anywidget.AnyWidget):
         self.send(content)
         touched = set(self._audit.journal.galaxies(self._audit.auditor))
         for number, part in enumerate(_sheets(names)):
-            sheet = self._sprites.sprite(part)
+            key = _key(part)
+            sheet = b"" if key in have else self._sprites.sprite(part)
             items = [self._item(name, touched) for name in part]
-            told = {"kind": "sheet", "serial": self._serial, "number": number, "items": items}
+            told = {"kind": "sheet", "serial": self._serial, "number": number, "key": key,
+                    "items": items}  # fmt: skip
             self.send(told, [sheet])
-        following = self._audit.queue[(self.page + 1) * PAGE : (self.page + 2) * PAGE]
-        self._sprites.prepare(_sheets(following))
+
+    def _names(self, page: int) -> Sequence[str]:
+        return self._audit.queue[page * PAGE : (page + 1) * PAGE]
+
+    def _send_ahead(self, have: Container[str]) -> None:
+        """Make the sheets of the next page in the background, and send them ahead of its wish."""
+        missing = [part for part in _sheets(self._names(self.page + 1)) if _key(part) not in have]
+        self._sprites.prepare(
+            missing, lambda part, sheet: self.send({"kind": "ahead", "key": _key(part)}, [sheet])
+        )
 
     def _item(self, name: str, touched: Container[str] | None = None) -> dict[str, Any]:
         """Name, whether it is done, and boxes: x1, y1, x2, y2 as parts of the picture, and code.
@@ -145,6 +163,11 @@ class AuditGallery(anywidget.AnyWidget):
         item = self._item(name)
         current = self._audit.current
         self.send({"kind": "item", "item": item, "progress": progress, "current": current})
+
+
+def _key(names: Sequence[str]) -> str:
+    """Return what tells a sheet of these galaxies from others."""
+    return hashlib.sha256("\0".join(names).encode()).hexdigest()[:24]
 
 
 def _sheets(names: Sequence[str]) -> list[Sequence[str]]:

@@ -18,7 +18,7 @@ from workbench.clumps.pictures import MAX_PIXELS
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -119,13 +119,17 @@ class Sprites:
             self.thumbnail(name)
         return self._sizes[name]
 
-    def prepare(self, sheets: Sequence[Sequence[str]]) -> None:
-        """Make sheets in the background, for the page that will be asked for next."""
-        threading.Thread(target=self._prepare, args=(sheets,), daemon=True).start()
+    def prepare(
+        self, sheets: Sequence[Sequence[str]], made: Callable[[Sequence[str], bytes], None]
+    ) -> None:
+        """Make sheets in a thread of their own, and tell of each with its names."""
+        threading.Thread(target=self._prepare, args=(sheets, made), daemon=True).start()
 
-    def _prepare(self, sheets: Sequence[Sequence[str]]) -> None:
+    def _prepare(
+        self, sheets: Sequence[Sequence[str]], made: Callable[[Sequence[str], bytes], None]
+    ) -> None:
         for names in sheets:
-            self.sprite(names)
+            made(names, self.sprite(names))
 
     def _make(self, name: str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         image = self._library.open(name).image
