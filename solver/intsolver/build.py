@@ -34,16 +34,19 @@ def build(
     sense: int = 0,
     after: Sequence[tuple[Low, ...]] | None = None,
     prune: bool = True,
+    eager: bool = False,
 ) -> Chain:
     """Return the chain of a component whose variables are taken in this order.
 
     `after` is what the states after each level hold, where that is known already. `prune` checks
-    constraints with some variables still open, as far as they are decided. With a `sense` (1: the
+    constraints with some variables still open, as far as they are decided, `eager` all of these
+    from the start. With a `sense` (1: the
     largest, -1: the least value wanted) states that cannot lead to the best are left out.
     """
     wide = any(domains[name].dtype.hasobject for name in order)
     builder = _Builder(pool, list(constraints), objective, wide=wide)
-    builder.prune = prune and not builder.wide
+    builder.prune = (prune or eager) and not builder.wide
+    builder.eager = eager
     frontier: tuple[Low, ...] = ()
     levels = []
     for name, held in zip(
@@ -75,6 +78,7 @@ class _Builder:
         self.count = len(self.slots)
         self.wide = wide or any(c.peak >= INT64 for c in self.watched)
         self.prune = True
+        self.eager = False
         self.assigned: set[str] = set()
         self.cells = 1.0  # assignments of them
 
@@ -163,8 +167,8 @@ class _Builder:
             check: Function | None = None
             if c.names <= self.assigned:
                 check = (raw if c.partial and c.logical else whole)(c)
-            elif self.prune and self.cells > _FEW:
-                check = relaxed(self.pool, whole, c, self.assigned)
+            elif self.prune and (self.eager or self.cells > _FEW):
+                check = relaxed(self.pool, whole, c, self.assigned, eager=self.eager)
             if check is not None:
                 checks.append(check)
                 uses |= c.parameters

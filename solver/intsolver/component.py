@@ -7,8 +7,9 @@ first needed.
 
 from __future__ import annotations
 
+import contextlib
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from intsolver.standing import Standing, stand
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from intsolver.lower import Low, Pool
     from intsolver.narrow import Domains
@@ -69,6 +72,13 @@ class Component:
         )
 
     @cached_property
+    def _failing(self) -> Chain:
+        """A chain that begins with what most constraints read, so that it ends early in vain."""
+        degree = {name: sum([name in c.names for c in self.constraints]) for name in self.order}
+        order = sorted(self.order, key=lambda name: (-degree[name], self.domains[name].size))
+        return build(self.pool, order, self.constraints, self.domains, eager=True)
+
+    @cached_property
     def _standing(self) -> Standing | None:
         return stand(self.pool, self.order, self.constraints, self.domains)
 
@@ -82,6 +92,16 @@ class Component:
         if standing is not None and standing.rows <= max_rows:
             return standing.solve(parameters, pinned)
         return self._levels(parameters, pinned, max_rows)
+
+    def standing_columns(self) -> dict[str, NDArray[Any]] | None:
+        """Return the rows that no parameter rules out, None where they are not kept.
+
+        Rows at which a constraint with parameters is undefined are left out.
+        """
+        standing = None if self._small is not None else self._standing
+        if standing is None:
+            return None
+        return {name: standing.column(name) for name in self.order}
 
     def _levels(
         self, parameters: Mapping[str, int], pinned: Mapping[str, int], max_rows: int
@@ -106,14 +126,15 @@ class Component:
         """
         if self._small is not None:
             return self._small.solve(parameters, pinned)
+        if (standing := self.__dict__.get("_standing")) is not None:  # solved before
+            part = standing.solve(parameters, pinned)
+            return Table(part.at(np.arange(min(n, part.count))), min(n, part.count))
+        if max_states is not None:
+            return search(self._failing, parameters, pinned, n, max_states)
         patience, rows = _PATIENCE, _ROWS
         while True:
-            most = patience if max_states is None else min(patience, max_states)
-            try:
-                return search(self._chain, parameters, pinned, n, most)
-            except TooManySolutions:
-                if most == max_states:
-                    raise
+            with contextlib.suppress(TooManySolutions):
+                return search(self._chain, parameters, pinned, n, patience)
             try:
                 part = self._levels(parameters, pinned, rows)
                 return Table(part.at(np.arange(min(n, part.count))), min(n, part.count))

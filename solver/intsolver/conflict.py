@@ -10,35 +10,46 @@ Where that takes too long, members are left out one by one as long as a conflict
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from intsolver.errors import TooManySolutions
 from intsolver.evaluate import holds, names_of
+from intsolver.implied import implied
 from intsolver.lower import conjuncts
 from intsolver.relaxing import inequality, nearest, sign_of
 from intsolver.solve import Solver
 from intsolver.system import System
+from intsolver.witness import Witnesses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from intsolver.expr import Constraint, Expr
+    from intsolver.known import Known
 
 _MAX_ROWS = 200_000  # states of an optimum that a relaxation is worth
 _MAX_STATES = 30_000  # assignments looked at to tell whether some constraints can be met
 _PATIENCE = 20  # times as many to tell whether a member can be left out
-_MAX_SETS = 100
+_MAX_SETS = 200
+_MAX_HARD = 8  # sets of which it could not be told before members are left out one by one
 _MAX_STEPS = 20_000
 
 
 class Parts:
     """Solvers of parts of a system; what they worked out is kept from one explanation to the next.
 
-    `extra` are variables that the system does not have, for example a parameter set free.
+    `extra` are variables that the system does not have, for example a parameter set free; `known`
+    are rows that no parameter rules out.
     """
 
-    def __init__(self, system: System, extra: Mapping[str, Iterable[int]] | None = None) -> None:
-        self.system = system
+    def __init__(
+        self,
+        system: System,
+        extra: Mapping[str, Iterable[int]] | None = None,
+        known: Known | None = None,
+    ) -> None:
+        self.system, self.known = system, known
         freed = {name: tuple(domain) for name, domain in (extra or {}).items()}
         self.domains: dict[str, tuple[int, ...]] = {**freed, **dict(system.variables)}
         self.parameters = tuple(name for name in system.parameters if name not in freed)
@@ -52,8 +63,10 @@ class Parts:
         key = constraints, names.intersection(self.domains)
         if key not in self._solvers:
             variables = tuple([(k, v) for k, v in self.domains.items() if k in names])
-            each = tuple(map(names_of, constraints))
-            self._solvers[key] = Solver(System(variables, self.parameters, constraints, each))
+            stated = (*constraints, *implied(constraints, self.domains))
+            each = tuple(map(names_of, stated))
+            system = System(variables, self.parameters, stated, each)
+            self._solvers[key] = Solver(system, exact=True)
         return self._solvers[key]
 
 
@@ -96,6 +109,13 @@ class Case:
         self.size = len(self.constraints) + len(self.pins)
         self._first: dict[frozenset[int], dict[str, int] | None] = {}
 
+    @cached_property
+    def witnesses(self) -> Witnesses:
+        """Assignments to ask before any is looked for."""
+        known = self.parts.known
+        rows = None if known is None else known.full_rows()
+        return Witnesses(self.parts.domains, self.constraints, self.parameters, self.pinned, rows)
+
     def split(self, members: Iterable[int]) -> tuple[list[Constraint], dict[str, int]]:
         """Return the constraints and the pins among `members`."""
         count = len(self.constraints)
@@ -119,6 +139,16 @@ class Case:
         if self.parts.undecided.get(key, 0) >= most:
             raise TooManySolutions("it took too long to tell before", most)
         constraints, pins = self.split(key)
+        known = self.parts.known
+        if known is not None and known.answers(constraints, pins):
+            told, row = known.first(constraints, pins, self.parameters)
+            if told:
+                self._first[key] = row
+                return row
+        witness = self.witnesses.at(key)
+        if witness is not None:
+            self._first[key] = witness
+            return witness
         names = frozenset(pins).union(
             *(self.parts.names[i] for i in key if i < len(self.constraints))
         )
@@ -144,6 +174,12 @@ class Case:
 
         `free` are parameters to take as variables. None also where it takes too many states.
         """
+        known = self.parts.known
+        if known is not None and free is None and known.answers(constraints, pins):
+            given = self.parameters
+            told, best = known.best(constraints, pins, given, objective, maximize=maximize)
+            if told:
+                return best
         parts = self.parts if free is None else Parts(self.parts.system, free)
         names = frozenset(pins).union(names_of(objective), *map(names_of, constraints))
         solver = parts.solver(tuple(constraints), names)
@@ -178,28 +214,39 @@ def smallest_conflict(case: Case) -> tuple[frozenset[int], bool]:
     near = {name: domain[0] for name, domain in case.parts.domains.items()}
     near.update({k: v for k, v in case.pinned.items() if v in case.parts.domains[k]})
     least = len(case.violated(near))
-    to_meet: list[frozenset[int]] = []
-    size = 0
+    to_meet = case.witnesses.sets()
+    hard: set[frozenset[int]] = set()  # of which it takes too long to tell
+    size, meeting = 0, frozenset[int]()
     for _ in range(_MAX_SETS):
-        meeting = None
-        while meeting is None:
-            try:
-                meeting = _Meeting(size).of(to_meet)
-            except TooManySolutions:
-                return _irreducible(case, frozenset()), False
-            size += meeting is None
+        try:
+            while (some := _Meeting(size, case.size, hard).of(to_meet)) is None:
+                size += 1
+            meeting = some
+        except TooManySolutions:
+            return _irreducible(case, frozenset()), False
         try:
             found = case.first(meeting)
         except TooManySolutions:
-            return _irreducible(case, meeting), False
+            hard.add(meeting)
+            if len(hard) > _MAX_HARD:
+                return _irreducible(case, meeting), False
+            continue
         if found is None:
-            return meeting, True
+            return _least(case, meeting), all(len(one) >= len(meeting) for one in hard)
         at = {**near, **found}
         wrong = case.violated(at)
         if len(wrong) <= least:
             near, least = at, len(wrong)
         to_meet.append(wrong)
     return _irreducible(case, frozenset()), False
+
+
+def _least(case: Case, conflict: frozenset[int]) -> frozenset[int]:
+    """Return a conflict without the members that can be left out, where it may not be smallest."""
+    for member in sorted(conflict):
+        if len(conflict) > 1 and _conflicts(case, conflict - {member}):
+            conflict -= {member}
+    return conflict
 
 
 def _irreducible(case: Case, likely: frozenset[int]) -> frozenset[int]:
@@ -251,24 +298,29 @@ def _known(case: Case) -> frozenset[int] | None:
 
 
 class _Meeting:
-    """Looks for at most `size` members of which every one of some sets has at least one."""
+    """Looks for at most `size` members of which every one of some sets has at least one.
 
-    def __init__(self, size: int) -> None:
-        self.size, self.steps = size, 0
+    There are `count` members; some collections of them are `barred`.
+    """
+
+    def __init__(self, size: int, count: int, barred: Collection[frozenset[int]]) -> None:
+        self.size, self.count, self.barred, self.steps = size, count, barred, 0
 
     def of(self, sets: Sequence[frozenset[int]]) -> frozenset[int] | None:
         """Return such members, or None; raises TooManySolutions where that takes too long."""
         return self._extend(frozenset(), sorted(sets, key=len))
 
     def _extend(self, chosen: frozenset[int], left: list[frozenset[int]]) -> frozenset[int] | None:
-        if not left:
+        if not left and chosen not in self.barred:
             return chosen
         self.steps += 1
         if self.steps > _MAX_STEPS:
             raise TooManySolutions(f"{self.steps:,} steps", self.steps)
-        if len(chosen) + _apart(left) > self.size:
+        if len(chosen) + max(_apart(left), 1) > self.size:
             return None
-        for member in sorted(left[0]):
+        for member in sorted(left[0]) if left else range(self.count):
+            if member in chosen:
+                continue
             met = [one for one in left if member not in one]
             found = self._extend(chosen | {member}, met)
             if found is not None:

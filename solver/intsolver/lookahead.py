@@ -21,10 +21,16 @@ _LONG, _OPEN = 30, 1
 Interval = Callable[["Env"], tuple[Any, Any]]
 
 
-def relaxed(pool: Pool, compiler: Compiler, node: Low, assigned: set[str]) -> Function | None:
-    """Return a check that holds wherever the constraint can still hold, or None for no idea."""
+def relaxed(
+    pool: Pool, compiler: Compiler, node: Low, assigned: set[str], *, eager: bool = False
+) -> Function | None:
+    """Return a check that holds wherever the constraint can still hold, or None for no idea.
+
+    `eager`: of a long one too.
+    """
     make = _CHECKS.get(node.kind)
-    if make is None or (node.size > _LONG and len(node.names - assigned) > _OPEN):
+    long = not eager and node.size > _LONG and len(node.names - assigned) > _OPEN
+    if make is None or long:
         return None
     return make(pool, compiler, node, assigned)
 

@@ -248,6 +248,8 @@ class Pool:
         if left.kind == "ratio" or right.kind == "ratio":
             (n, d), (m, c) = self.fraction(left), self.fraction(right)
             left, right = self.product((n, c)), self.product((m, d))
+        if left.kind == "product" and right.kind in ("product", "name"):
+            left, right = self._cancelled(left, right)
         if (left.kind == "sum" or right.kind == "sum") and not (left.logical or right.logical):
             kept, constant = self._collected([(1, left), (-1, right)])
             left = self.make("sum", tuple(kept)) if len(kept) > 1 else self.sum(kept)
@@ -255,6 +257,19 @@ class Pool:
         if kind == "eq" and left.kind == "mod" and right.constant and not right.value:
             return self.make("divides", left.of[::-1])
         return self.truth(self.make(kind, (left, right)))
+
+    def _cancelled(self, left: Low, right: Low) -> tuple[Low, Low]:
+        """Return two products without the positive factors that they have in common."""
+        kept: list[Low] = []
+        others = list(right.of) if right.kind == "product" else [right]
+        for factor in left.of:
+            if factor.low > 0 and not factor.partial and factor in others:
+                others.remove(factor)
+            else:
+                kept.append(factor)
+        if len(kept) == len(left.of):
+            return left, right
+        return self.product(kept), self.product(others)
 
     def truth(self, node: Low) -> Low:
         """Return True or False for a comparison that its bounds decide."""

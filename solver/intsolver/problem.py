@@ -159,10 +159,11 @@ class Problem(Model):
         Raises as `solve`.
         """
         parameters, pinned = self._split(values)
-        if self._engine().first(parameters, pinned) is not None:
+        engine = self._engine()
+        if engine.first(parameters, pinned) is not None:
             return Explanation(feasible=True)
         if self._parts is None:
-            self._parts = Parts(self._system())
+            self._parts = Parts(self._system(), known=engine.known(parameters))
         return explain(self._parts, tuple(self._constraints), parameters, pinned)
 
     def binding(self, solution: Mapping[str, int], /, **values: int) -> tuple[Binding, ...]:

@@ -11,6 +11,7 @@ from intsolver.chain import INT64, as_array
 from intsolver.component import Component, assignments
 from intsolver.evaluate import names_of
 from intsolver.expr import All
+from intsolver.known import Known
 from intsolver.lower import PARAMETER, Low, Pool, conjuncts
 from intsolver.membership import Membership
 from intsolver.narrow import keep, narrow
@@ -34,22 +35,33 @@ class Solver:
     """Solves one system; what does not change between solves is kept.
 
     `parameters` of the methods are values for every parameter of the system, `pinned` values for
-    some variables.
+    some variables. An `exact` one plans for each set of values anew, with bounds from these.
     """
 
-    def __init__(self, system: System) -> None:
-        self.system = system
+    def __init__(self, system: System, *, exact: bool = False) -> None:
+        self.system, self._exact = system, exact
         self._plans: dict[object, Plan] = {}
 
     def _plan(self, parameters: Mapping[str, int]) -> Plan:
+        if self._exact:
+            key = tuple(sorted(parameters.items()))
+            if key not in self._plans:
+                ends = {name: (value, value) for name, value in key}
+                self._plans[key] = Plan(self.system, ends)
+            return self._plans[key]
         largest = max((abs(v) for v in parameters.values()), default=0)
         reach = PARAMETER
         while reach < largest:
             reach <<= 16
         plan = self._plans.get(reach)
         if plan is None:
-            plan = self._plans[reach] = Plan(self.system, reach)
+            ends = dict.fromkeys(self.system.parameters, (-reach, reach))
+            plan = self._plans[reach] = Plan(self.system, ends)
         return plan
+
+    def known(self, parameters: Mapping[str, int]) -> Known | None:
+        """Return the rows that no parameter rules out, None where they are not kept."""
+        return Known.of(self._plan(parameters))
 
     def solve(
         self, parameters: Mapping[str, int], pinned: Mapping[str, int], *, max_rows: int
@@ -119,13 +131,13 @@ def _parts(system: System) -> list[tuple[Constraint, frozenset[str]]]:
 class Plan:
     """A system analysed: its chains, its free variables, and checks of parameters alone."""
 
-    def __init__(self, system: System, reach: int) -> None:
+    def __init__(self, system: System, reach: Mapping[str, tuple[int, int]]) -> None:
         self.system = system
         self.names = tuple([name for name, _ in system.variables])
         self._box = {name: (min(d), max(d)) for name, d in system.variables}  # of what is left
         self.domains = {name: as_array(d, self._box[name]) for name, d in system.variables}
         self.narrow = dict(self.domains)  # the values that are left
-        self._reach = dict.fromkeys(system.parameters, (-reach, reach))
+        self._reach = reach
         self.empty = False
         self.globals: list[Low] = []
         self.constraints: list[Low] = []

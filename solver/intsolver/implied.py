@@ -1,0 +1,140 @@
+"""Inequalities that follow from two others: their sum, where terms cancel.
+
+``free >= 1`` and ``mh * (free + used) <= smem * mh * bn`` say together that ``used < smem * bn``,
+whatever goes into `free`. An inequality is kept as the terms of a polynomial that is at most 0, a
+term as the nodes that are multiplied in it.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from intsolver import expr as e
+from intsolver.evaluate import has_quotient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from intsolver.expr import Constraint, Expr, Node
+
+Term = tuple["Expr", ...]  # in a fixed order, a node as often as it is a factor
+Polynomial = dict[Term, int]
+_MOST_TERMS = 40
+
+
+def implied(
+    constraints: Iterable[Constraint], domains: Mapping[str, Sequence[int]]
+) -> list[Constraint]:
+    """Return inequalities that follow from pairs of constraints and have fewer terms than these."""
+    order: dict[Expr, int] = {}
+    known = []
+    for node in constraints:
+        for small, large in _inequalities(node):
+            found = _difference(small, large, order)
+            if found is not None:
+                known.append(_without_common(found, domains))
+    sums = []
+    for one, other in combinations(known, 2):
+        total = _added(one, other, 1)
+        if len(total) + 2 < len(one) + len(other):  # one pair of terms and more is gone
+            rest = _without_common(total, domains)
+            sums.append(e.Compare("<=", _node(rest), e.Constant(0)))
+    return list[e.Constraint](sums)
+
+
+def _inequalities(node: Constraint) -> list[tuple[Expr, Expr]]:
+    """Return pairs of which the first is at most the second, to say what a comparison says."""
+    if not isinstance(node, e.Compare):
+        return []
+    left, right, one = node.left, node.right, e.Constant(1)
+    match node.relation:
+        case "<=":
+            return [(left, right)]
+        case "<":
+            return [(e.Sum(left, one), right)]
+        case ">=":
+            return [(right, left)]
+        case ">":
+            return [(e.Sum(right, one), left)]
+    return []
+
+
+def _difference(small: Expr, large: Expr, order: dict[Expr, int]) -> Polynomial | None:
+    one, other = _polynomial(small, order), _polynomial(large, order)
+    return None if one is None or other is None else _added(one, other, -1)
+
+
+def _polynomial(node: Node, order: dict[Expr, int]) -> Polynomial | None:
+    """Return the terms of an expression, None for too many or a quotient that may be fractional."""
+    found: Polynomial | None = None
+    match node:
+        case e.Constant(value):
+            found = {(): value} if value else {}
+        case e.Sum(left, right) | e.Difference(left, right) | e.Product(left, right):
+            one, other = _polynomial(left, order), _polynomial(right, order)
+            if one is None or other is None or len(one) * len(other) > _MOST_TERMS**2:
+                return None
+            if isinstance(node, e.Product):
+                found = _product(one, other, order)
+            else:
+                found = _added(one, other, 1 if isinstance(node, e.Sum) else -1)
+        case e.Negative(of):
+            found = _polynomial(e.Product(e.Constant(-1), of), order)
+        case e.Expr() if not has_quotient(node):
+            order.setdefault(node, len(order))
+            found = {(node,): 1}
+    return found if found is not None and len(found) <= _MOST_TERMS else None
+
+
+def _product(one: Polynomial, other: Polynomial, order: dict[Expr, int]) -> Polynomial:
+    found: Polynomial = {}
+    for a, times in one.items():
+        for b, by in other.items():
+            term = tuple(sorted((*a, *b), key=order.__getitem__))
+            found[term] = found.get(term, 0) + times * by
+    return {term: factor for term, factor in found.items() if factor}
+
+
+def _added(one: Polynomial, other: Polynomial, sign: int) -> Polynomial:
+    found = dict(one)
+    for term, factor in other.items():
+        found[term] = found.get(term, 0) + sign * factor
+    return {term: factor for term, factor in found.items() if factor}
+
+
+def _without_common(found: Polynomial, domains: Mapping[str, Sequence[int]]) -> Polynomial:
+    """Return what is left of ``found <= 0`` without the positive variables common to its terms.
+
+    A constant besides them that is at least 0 does no harm: of ``1 + x * rest <= 0``, ``rest < 0``
+    is left.
+    """
+    constant = found.get((), 0)
+    terms = {term: factor for term, factor in found.items() if term}
+    if constant < 0 or not terms:
+        return found
+    common = [
+        node
+        for node in dict.fromkeys(next(iter(terms)))
+        if isinstance(node, e.Name) and node.name in domains and min(domains[node.name]) > 0
+        if all(node in term for term in terms)
+    ]
+    if not common:
+        return found
+    rest: Polynomial = {}
+    for term, factor in terms.items():
+        left = list(term)
+        for node in common:
+            left.remove(node)
+        rest[tuple(left)] = rest.get(tuple(left), 0) + factor
+    return _added(rest, {(): int(constant > 0)}, 1)
+
+
+def _node(found: Polynomial) -> Expr:
+    total: Expr = e.Constant(0)
+    for term, factor in found.items():
+        part: Expr = e.Constant(factor)
+        for node in term:
+            part = e.Product(part, node)
+        total = e.Sum(total, part)
+    return total
