@@ -127,10 +127,11 @@ def forward(  # noqa: PLR0917 - as registry.Backend
     lengths: Tensor | None,
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
     """Return states, last and what is kept; shapes as in `registry.Backend`."""
-    choice, pad = choice_of(problem), Padding(problem)
+    choice, wide = choice_of(problem), padded(problem)
+    pad = Padding(problem, wide)
     run = STRATEGIES[choice.config.strategy].forward
     states, last, saved = run(
-        padded(problem),
+        wide,
         pad.repeat(wx),
         pad.matrix(r),
         pad.repeat(b),
@@ -155,10 +156,12 @@ def backward(  # noqa: PLR0917 - as registry.Backend
     dlast: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Return dwx, dr, db and dinitial."""
-    choice, pad = choice_of(problem, backward=True, dstates=dstates is not None), Padding(problem)
+    choice = choice_of(problem, backward=True, dstates=dstates is not None)
+    wide = padded(problem)
+    pad = Padding(problem, wide)
     run = STRATEGIES[choice.config.strategy].backward
     dwx, dr, db, dinitial = run(
-        padded(problem),
+        wide,
         pad.repeat(wx),
         pad.matrix(r),
         pad.repeat(b),

@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 
 def padded(problem: Problem) -> Problem:
     """Return the problem whose rows are whole: itself where they are."""
-    return replace(problem, head_dim=whole_rows(problem.head_dim, problem.dtype))
+    head_dim = whole_rows(problem.head_dim, problem.dtype)
+    return problem if head_dim == problem.head_dim else replace(problem, head_dim=head_dim)
 
 
 class Padding:
-    """What turns the tensors of a problem into those of the padded one, and back."""
+    """What turns the tensors of a problem into those of the padded one, `wide`, and back."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, wide: Problem) -> None:
         self.head_dim = problem.head_dim
-        self.added = padded(problem).head_dim - problem.head_dim
+        self.added = wide.head_dim - problem.head_dim
 
     def repeat(self, tensor: Tensor) -> Tensor:
         """Return (.., D) with unit 0 once more for each added unit."""
