@@ -43,21 +43,29 @@ class Component:
         self, pool: Pool, names: Sequence[str], constraints: Sequence[Low], domains: Domains
     ) -> None:
         self.pool, self.constraints, self.domains = pool, constraints, domains
-        self.order = tuple(names)
+        self.names = tuple(names)
         self._small: Small | None = None
-        self._after: list[tuple[Low, ...]] | None = None
         cells = assignments(names, domains)
         self._large = cells > SMALL
         most = min(MOST, MOST_AGAIN) if any(c.parameters for c in constraints) else MOST
         if cells <= most and len(names) <= MOST_VARIABLES and not self._exact():
             self._small = Small(pool, names, constraints, domains)
-        else:
-            self.order, self._after = arrange(pool, names, constraints, domains, large=self._large)
+
+    @cached_property
+    def _arranged(self) -> tuple[tuple[str, ...], list[tuple[Low, ...]] | None]:
+        if self._small is not None:
+            return self.names, None
+        return arrange(self.pool, self.names, self.constraints, self.domains, large=self._large)
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The variables in the order in which the set is lexicographic."""
+        return self._arranged[0]
 
     def _exact(self) -> bool:
         """Return whether 64 bits are too few."""
         return any(c.peak >= INT64 for c in self.constraints) or any(
-            self.domains[name].dtype.hasobject for name in self.order
+            self.domains[name].dtype.hasobject for name in self.names
         )
 
     @cached_property
@@ -67,15 +75,15 @@ class Component:
             self.order,
             self.constraints,
             self.domains,
-            after=self._after,
+            after=self._arranged[1],
             prune=self._large,
         )
 
     @cached_property
     def _failing(self) -> Chain:
         """A chain that begins with what most constraints read, so that it ends early in vain."""
-        degree = {name: sum([name in c.names for c in self.constraints]) for name in self.order}
-        order = sorted(self.order, key=lambda name: (-degree[name], self.domains[name].size))
+        degree = {name: sum([name in c.names for c in self.constraints]) for name in self.names}
+        order = sorted(self.names, key=lambda name: (-degree[name], self.domains[name].size))
         return build(self.pool, order, self.constraints, self.domains, eager=True)
 
     @cached_property
@@ -101,7 +109,7 @@ class Component:
         standing = None if self._small is not None else self._standing
         if standing is None:
             return None
-        return {name: standing.column(name) for name in self.order}
+        return {name: standing.column(name) for name in self.names}
 
     def _levels(
         self, parameters: Mapping[str, int], pinned: Mapping[str, int], max_rows: int

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from intsolver.known import Known
 
 _MAX_ROWS = 200_000  # states of an optimum that a relaxation is worth
-_MAX_STATES = 30_000  # assignments looked at to tell whether some constraints can be met
-_PATIENCE = 20  # times as many to tell whether a member can be left out
+_MAX_STATES = 15_000  # assignments looked at to tell whether some constraints can be met
+_PATIENCE = 40  # times as many to tell whether a member can be left out
 _MAX_SETS = 200
 _MAX_HARD = 8  # sets of which it could not be told before members are left out one by one
 _MAX_STEPS = 20_000

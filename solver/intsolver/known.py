@@ -59,11 +59,10 @@ class Known:
         self, constraints: Iterable[Constraint], pins: Mapping[str, int], at: Mapping[str, int]
     ) -> tuple[bool, Row | None]:
         """Return whether that can be told, and a row at which constraints and pins hold or None."""
-        mask = self._mask(constraints, pins, at)
-        if mask is None:
+        rows = self._at(constraints, pins, at)
+        if rows is None:
             return False, None
-        place = int(mask.argmax()) if mask.size else 0
-        return True, self._row(place) if mask.any() else None
+        return True, self._row(int(rows[0])) if rows.size else None
 
     def best(
         self,
@@ -75,10 +74,9 @@ class Known:
         maximize: bool,
     ) -> tuple[bool, tuple[int, Row] | None]:
         """Return whether that can be told, and the best value and its row, None for none."""
-        mask = self._mask(constraints, pins, at)
-        if mask is None or not names_of(objective) <= {*self.columns, *self.plan.fixed, *at}:
+        rows = self._at(constraints, pins, at)
+        if rows is None or not names_of(objective) <= {*self.columns, *self.plan.fixed, *at}:
             return False, None
-        rows = np.flatnonzero(mask)
         if not rows.size:
             return True, None
         found = self._values(objective, at, rows)
@@ -92,22 +90,24 @@ class Known:
         place = int(value.argmax() if maximize else value.argmin())
         return True, (int(value[place]), self._row(int(rows[place])))
 
-    def _mask(
+    def _at(
         self, constraints: Iterable[Constraint], pins: Mapping[str, int], at: Mapping[str, int]
-    ) -> NDArray[np.bool_] | None:
-        mask = np.ones(self.rows, bool)
+    ) -> NDArray[np.intp] | None:
+        """Return the rows at which constraints and pins hold, None where that cannot be told."""
+        rows: NDArray[np.intp] | None = None
         for name, value in pins.items():
-            mask &= self.columns[name] == value
+            column = self.columns[name] if rows is None else self.columns[name][rows]
+            rows = _left(rows, column == value)
         for node in constraints:
             if id(node) in self._met:
                 continue
             if not names_of(node) <= {*self.columns, *self.plan.fixed, *at}:
                 return None
-            found = self._values(node, at, None)
+            found = self._values(node, at, rows)
             if found is None:
                 return None
-            mask &= found[0].astype(bool) & found[1]
-        return mask
+            rows = _left(rows, found[0].astype(bool) & found[1])
+        return np.arange(self.rows) if rows is None else rows
 
     def _values(
         self, node: Expr | Constraint, at: Mapping[str, int], rows: NDArray[np.intp] | None
@@ -130,3 +130,8 @@ class Known:
     def _row(self, place: int) -> Row:
         row = {name: int(column[place]) for name, column in self.columns.items()}
         return {**self.plan.fixed, **row}
+
+
+def _left(rows: NDArray[np.intp] | None, mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return which of some rows (None: of all) a mask leaves."""
+    return np.flatnonzero(mask) if rows is None else rows[mask]

@@ -166,7 +166,7 @@ class Optima:
                 node = plan.pool.make("exact", node.of)
             known = _Goal(node, None, frozenset())
             if node.names:
-                read = [i for i, c in enumerate(plan.components) if node.names & set(c.order)]
+                read = [i for i, c in enumerate(plan.components) if node.names & set(c.names)]
                 order = [name for i in read for name in plan.components[i].order]
                 order += [name for name in plan.free if name in node.names]
                 joined = set(order)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from intsolver.conflict import Case
     from intsolver.expr import Constraint, Expr
 
+_MAX_STATES = 10_000  # looked at to tell whether leaving a constraint out helps
 _WINDOWS = (8, 64, 512)  # how far from its present value a parameter is tried
 
 
@@ -59,7 +60,7 @@ def relaxations(case: Case, member: int, label: str) -> list[Relaxation]:
         return sorted(found, key=lambda r: _distance(case, r))
     rest = [i for i in range(case.size) if i != member]
     try:
-        resolves = case.first(rest) is not None
+        resolves = case.first(rest, _MAX_STATES) is not None
     except TooManySolutions:
         resolves = False
     if not resolves:

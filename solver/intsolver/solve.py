@@ -155,7 +155,7 @@ class Plan:
             return
         groups = component.components(self.names, self.constraints)
         self.components = [Component(self.pool, *group, self.narrow) for group in groups]
-        bound = {name for each in self.components for name in each.order}
+        bound = {name for each in self.components for name in each.names}
         self.free = tuple([name for name in self.names if name not in bound])
 
     def _pool(self) -> Pool:

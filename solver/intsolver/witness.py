@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from intsolver.expr import Constraint
 
-_ROWS = 2_048
+_ROWS = 1_024
 _MOST_MEMBERS = 60  # one bit each
 _SETS = 64
 
