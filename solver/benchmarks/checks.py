@@ -24,7 +24,7 @@ def check(space: dict[str, Any], measured: dict[str, dict[str, dict[str, Any]]])
             elif task == "resolve":
                 answer["right"] = all(move["right"] for move in result["moves"])
             else:
-                answer["right"] = bool(result["core"])
+                answer["right"] = all(press["right"] for press in result["presses"])
 
 
 def _optima(answers: dict[str, dict[str, Any]]) -> set[int]:

@@ -10,7 +10,7 @@ Every task starts from the parsed JSON, so that building the model is part of wh
 and for this project's solver, on the recurrent kernel problems, whose limits become parameters:
 
 - ``resolve``  the set again after moving one limit, each time from a solver that is warm
-- ``explain``  why nothing fits when there is 1 byte of shared memory
+- ``explain``  why nothing fits, asked of a fresh problem after one limit or pin was moved
 
 Contenders evaluate constraint text as Python, as their users do: run them on files you trust.
 """
@@ -21,13 +21,14 @@ Contenders evaluate constraint text as Python, as their users do: run them on fi
 from __future__ import annotations
 
 import ast
+import gc
 import statistics
 import sys
 import time
 from abc import ABC
 from typing import Any
 
-from rnn_limits import parametrised, slider_moves
+from rnn_limits import infeasible, parametrised, slider_moves
 
 Space = dict[str, Any]
 _MOST_CELLS = 100_000_000  # in one table of ours; a larger listing is columns
@@ -118,14 +119,30 @@ class Intsolver(Contender):
     def do_explain(self, space: Space) -> dict[str, Any]:
         stated = parametrised(space)
         assert stated is not None
+        presses = []
+        for change in infeasible(stated):
+            cpus = []
+            for _ in range(3):  # a fresh problem each time, which has been solved once
+                self.forget()
+                problem = self._problem(stated)
+                problem.solve()
+                gc.collect()
+                cpu = time.process_time()
+                explanation = problem.explain(**change)
+                cpus.append(time.process_time() - cpu)
+            press = {"change": change, "cpu": statistics.median(cpus), "core": explanation.core}
+            presses.append({**press, "right": self._resolves(stated, explanation, change)})
+        return {"presses": presses, "cpu": max(press["cpu"] for press in presses)}
+
+    def _resolves(self, stated: Space, explanation: Any, moved: dict[str, int]) -> bool:
+        """Say whether there is a conflict, and each change of a parameter leaves a solution."""
+        changes = [
+            {**moved, change.parameter: change.value}
+            for change in explanation.relaxations
+            if change.parameter in stated["params"]
+        ]
         problem = self._problem(stated)
-        problem.solve()
-        cpus = []
-        for smem in (1, 2, 3):
-            cpu = time.process_time()
-            explanation = problem.explain(smem=smem)
-            cpus.append(time.process_time() - cpu)
-        return {"cpu": statistics.median(cpus), "core": explanation.core}
+        return bool(explanation.core) and all(problem.count(**change) for change in changes)
 
 
 class PythonConstraint(Contender):

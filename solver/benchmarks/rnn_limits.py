@@ -32,6 +32,20 @@ def slider_moves(stated: dict[str, Any]) -> list[dict[str, int]]:
     ]
 
 
+def infeasible(stated: dict[str, Any]) -> list[dict[str, int]]:
+    """Return changes that leave nothing, each of one limit or of variables pinned to tiles."""
+    domains = {v["name"]: v["domain"] for v in stated["variables"]}
+    pins = {"ln": 5, "bn": max(domains["bn"]), "bc": 2}  # 5 divides no head; 2 * sms blocks
+    within = {name: value for name, value in pins.items() if value in domains[name]}
+    return [
+        {"smem": 1},
+        {"regs": 1},
+        {"sms": 0},
+        *([{"ln": 5}] if "ln" in within else []),
+        *([{"bn": within["bn"], "bc": 2}] if "bc" in within else []),
+    ]
+
+
 def _with_names(text: str, limits: dict[str, int]) -> str:
     text = re.sub(rf"<= {limits['sms']}$", "<= sms", text)
     text = re.sub(rf"<= {limits['smem']}( \* .*)$", r"<= smem\1", text)

@@ -198,13 +198,13 @@ def stand(
 
 
 def _turned(pool: Pool, node: Low) -> Low:
-    """Return a comparison with what reads variables on its left and parameters on its right."""
+    """Return a comparison of a sum with what reads no parameter on its left, the rest right."""
     if node.kind not in _COMPARISONS or node.of[0].kind != "sum" or node.of[1].names:
         return node
     left, right = node.of
-    moved = [x for x in left.of if not x.names]
-    kept = tuple(x for x in left.of if x.names)
-    if not moved or any(x.parameters for x in kept):
+    moved = [x for x in left.of if x.parameters or not x.names]
+    kept = tuple(x for x in left.of if x.names and not x.parameters)
+    if not moved or not kept:
         return node
     over = pool.sum((right, *[pool.scale(x, -1) for x in moved]))
     return pool.make(node.kind, (kept[0] if len(kept) == 1 else pool.make("sum", kept), over))
