@@ -147,6 +147,7 @@ def test_the_study_scores_every_galaxy_by_weights_that_never_saw_it(
     result = study.study(start, tmp_path, galaxies=3, epochs=1)
     assert [row["galaxies"] for row in result["rates"]] == [8, 8, 8]
     assert [row["true"] for row in result["rates"]] == [24, 24, 24]
+    assert result["start_sha256"] == read_card(start)["sha256"]
     halves = folds([one.truth.name for one in every], 2)
     for mine, part in enumerate(result["halves"]):
         assert (part["audited"], part["learnt"], part["chose"]) == (3, 2, 1)

@@ -18,7 +18,7 @@ from workbench.clumps.panels.small import epochs, small_plan
 from workbench.clumps.panels.training_panel import TrainingPanel
 from workbench.clumps.panels.training_session import SHOWN, TrainingSession
 from workbench.clumps.run import Plan
-from workbench.clumps.weights import read_card
+from workbench.clumps.weights import read_card, shipped
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -169,6 +169,16 @@ def test_what_was_recorded_says_so_and_looks_different(tmp_path: Path) -> None:
     assert (
         "No training run was recorded" in recorded.training_figure(None).layout.annotations[0].text
     )
+
+
+def test_the_recorded_run_is_that_of_the_detector_that_comes_along() -> None:
+    run, card = recorded.training_run(), read_card(shipped())
+    assert run is not None
+    assert len(run["history"]) == card["training"]["epochs_run"]
+    best = max(row["val_f1"] for row in run["history"])
+    assert best == pytest.approx(card["validation"]["f1"], abs=0.05)
+    device = card["training"]["device"]
+    assert f"RECORDED on {device}" in recorded.training_figure(run).layout.title.text
 
 
 def test_a_gpu_s_newest_record_is_taken(tmp_path: Path) -> None:

@@ -104,18 +104,18 @@ function render({ model, el }) {
   async function receive(message, buffers) {
     if (message.kind === "error") { error.textContent = message.message; root.dataset.error = message.message; return; }
     if (message.kind === "item" && page) {
-      const place = (name) => page.items.findIndex((item) => item?.name === name);
-      const before = place(page.current), k = place(message.item.name);
+      const place = (name) => page.items.findIndex((item) => item?.name === name), [item] = unpack(message, buffers[0]);
+      const before = place(page.current), k = place(item.name);
       page.progress = message.progress;
       page.current = message.current;
-      if (k >= 0) page.items[k] = message.item;
+      if (k >= 0) page.items[k] = item;
       tell();
       const now = place(page.current);
       paint();
       if (now >= 0 && now !== before) choose(now, false); // the gallery follows the overlay
     }
     if (message.kind === "page") start(message);
-    if (message.kind === "sheet" && page && message.serial === page.serial) await fill(message, buffers[0]);
+    if (message.kind === "sheet" && page && message.serial === page.serial) await fill(message, buffers);
     if (message.kind === "ahead") await keep(message.key, buffers[0]);
   }
 
@@ -141,11 +141,21 @@ function render({ model, el }) {
     if (page.left === 0) finish();
   }
 
-  async function fill(message, jpeg) {
+  // Boxes come as rows of five floats: x1, y1, x2, y2 as parts of the picture, code.
+  function unpack(message, view) {
+    const table = new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+    let row = 0;
+    return message.names.map((name, k) => {
+      const boxes = Array.from({ length: message.numbers[k] }, () => table.subarray(5 * row, 5 * ++row));
+      return { name, done: message.done[k], boxes };
+    });
+  }
+
+  async function fill(message, [jpeg, boxes]) {
     const mine = page, bitmap = await keep(message.key, jpeg);
     if (page !== mine) return; // another page was asked for meanwhile
     page.sheets[message.number] = bitmap;
-    message.items.forEach((item, k) => { page.items[message.number * page.sheet + k] = item; });
+    unpack(message, boxes).forEach((item, k) => { page.items[message.number * page.sheet + k] = item; });
     if (message.number === 0) draw();
     else paint();
     if (message.number === 0 && asked) root.dataset.firstMs = (performance.now() - asked).toFixed(0);

@@ -28,6 +28,7 @@ PAGE = 1000
 SHEET = 200  # thumbnails of one sheet: the first is on the screen while others are made
 # What a box of a thumbnail is drawn as: its place in this list.
 _CODES = (Status.PENDING, Status.ACCEPTED, Status.REJECTED, Source.TRUTH)
+_NO_BOX = np.empty((0, 4))
 
 
 class AuditGallery(anywidget.AnyWidget):
@@ -119,10 +120,9 @@ class AuditGallery(anywidget.AnyWidget):
         for number, part in enumerate(_sheets(names)):
             key = _key(part)
             sheet = b"" if key in have else self._sprites.sprite(part)
-            items = [self._item(name, touched) for name in part]
-            told = {"kind": "sheet", "serial": self._serial, "number": number, "key": key,
-                    "items": items}  # fmt: skip
-            self.send(told, [sheet])
+            told = {"kind": "sheet", "serial": self._serial, "number": number, "key": key}
+            items, boxes = self._items(part, touched)
+            self.send({**told, **items}, [sheet, boxes])
 
     def _names(self, page: int) -> Sequence[str]:
         return self._audit.queue[page * PAGE : (page + 1) * PAGE]
@@ -134,35 +134,45 @@ class AuditGallery(anywidget.AnyWidget):
             missing, lambda part, sheet: self.send({"kind": "ahead", "key": _key(part)}, [sheet])
         )
 
-    def _item(self, name: str, touched: Container[str] | None = None) -> dict[str, Any]:
-        """Name, whether it is done, and boxes: x1, y1, x2, y2 as parts of the picture, and code.
+    def _items(
+        self, names: Sequence[str], touched: Container[str]
+    ) -> tuple[dict[str, list[Any]], bytes]:
+        """Return names, whether done and numbers of boxes; and the boxes as float32 rows.
 
-        A galaxy that is not among the `touched` is as it was found: no journal is read for it.
+        A row is x1, y1, x2, y2 as parts of the picture, and the code (`_CODES`). A galaxy that is
+        not among the `touched` is as it was found: no journal is read for it.
         """
-        if touched is None or name in touched:
-            boxes = list(self._audit.state(name).boxes.values())
-            corners = np.array([box.corners for box in boxes]).reshape(-1, 4)
-            codes = [_CODES.index(_look(box.source, box.status)) for box in boxes]
-        else:
-            corners, codes = self._found(name)
-        width, height = self._sprites.size(name)
-        parts = ((corners + 0.5) / [width, height, width, height]).round(4).tolist()
-        marks = [[*part, code] for part, code in zip(parts, codes, strict=True)]
-        return {"name": name, "done": self._audit.is_done(name), "boxes": marks}
+        parts = [self._decided(name) if name in touched else self._found(name) for name in names]
+        numbers = [len(codes) for _, codes in parts]
+        sizes = np.array([self._sprites.size(name) for name in names]).reshape(-1, 2)
+        table = np.empty((sum(numbers), 5), np.float32)
+        corners = np.concatenate([corners for corners, _ in parts] or [_NO_BOX])
+        table[:, :4] = (corners + 0.5) / np.repeat(np.tile(sizes, 2), numbers, axis=0)
+        table[:, 4] = [code for _, codes in parts for code in codes]
+        done = [self._audit.is_done(name) for name in names]
+        return {"names": list(names), "done": done, "numbers": numbers}, table.tobytes()
+
+    def _decided(self, name: str) -> tuple[NDArray[np.float64], list[int]]:
+        boxes = list(self._audit.state(name).boxes.values())
+        corners = np.array([box.corners for box in boxes]).reshape(-1, 4)
+        return corners, [_CODES.index(_look(box.source, box.status)) for box in boxes]
 
     def _found(self, name: str) -> tuple[NDArray[np.float64], list[int]]:
         found = self._audit.detections.get(name)
         truth = self._audit.library.known(name) if self._audit.show_truth else None
-        sets = [one.boxes for one in (found, truth) if one is not None]
-        numbers = [0 if one is None else len(one) for one in (found, truth)]
-        codes = [0] * numbers[0] + [_CODES.index(Source.TRUTH)] * numbers[1]
-        return np.concatenate([*sets, np.empty((0, 4))]), codes
+        if truth is None or not len(truth):
+            return (_NO_BOX, []) if found is None else (found.boxes, [0] * len(found))
+        codes = [_CODES.index(Source.TRUTH)] * len(truth)
+        if found is None:
+            return truth.boxes, codes
+        return np.concatenate([found.boxes, truth.boxes]), [0] * len(found) + codes
 
     def _changed(self, name: str) -> None:
         progress = str(self._audit.progress())
-        item = self._item(name)
+        item, boxes = self._items([name], {name})
         current = self._audit.current
-        self.send({"kind": "item", "item": item, "progress": progress, "current": current})
+        told = {"kind": "item", "progress": progress, "current": current}
+        self.send({**told, **item}, [boxes])
 
 
 def _key(names: Sequence[str]) -> str:

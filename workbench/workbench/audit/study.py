@@ -10,6 +10,7 @@ from workbench.audit import comparison, examples, retraining
 from workbench.audit.results import Audit
 from workbench.clumps import s82
 from workbench.clumps.evaluate import folds
+from workbench.clumps.extras import need
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def study(
     WorkbenchError
         A half has fewer than `galaxies`, or the weights cannot be read.
     """
+    read_card = need("workbench.clumps.weights").read_card
     every = list(s82.load(place))
     half = folds([one.truth.name for one in every], 2)
     parts = [[one for one, k in zip(every, half, strict=True) if k == mine] for mine in (0, 1)]
@@ -63,7 +65,8 @@ def study(
         })  # fmt: skip
     both = comparison.together(compared)
     return {
-        "data": "s82", "start_from": Path(weights).name, "epochs": epochs,
+        "data": "s82", "epochs": epochs, "start_from": Path(weights).name,
+        "start_sha256": read_card(weights)["sha256"],
         "auditor": "the catalogue's boxes, applied as an auditor's actions",
         "rates": both.rows(), "gains": both.gains(), "halves": rounds,
     }  # fmt: skip

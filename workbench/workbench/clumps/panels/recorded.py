@@ -10,6 +10,9 @@ from workbench.clumps.extras import need
 from workbench.clumps.learning import learning_figure
 from workbench.clumps.matching import Criterion
 from workbench.clumps.panels import curves
+from workbench.clumps.record import training
+from workbench.clumps.training import HISTORY
+from workbench.clumps.weights import read_card, shipped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-TRAINING, LEARNING = "clumps_training", "clumps_learning"
+LEARNING = "clumps_learning"
 RATES = ("completeness", "purity", "f1")
 PAPER = "#f6f1e3"  # background of what was recorded
 
@@ -37,6 +40,16 @@ def latest(prefix: str, folder: Path | None = None) -> dict[str, Any] | None:
 def source(content: dict[str, Any]) -> str:
     """Return where and when a result was recorded."""
     return f"RECORDED on {_where(content)}: not measured here"
+
+
+def training_run() -> dict[str, Any] | None:
+    """Return the run that made the detector that comes along; None where its curves are missing."""
+    weights = shipped()
+    if not (weights.parent / HISTORY).is_file():
+        return None
+    card = read_card(weights)
+    where = {"device": card["training"]["device"], "date": card["date"]}
+    return {"measured_on": where, **training(weights)}
 
 
 def training_figure(content: dict[str, Any] | None) -> go.Figure:

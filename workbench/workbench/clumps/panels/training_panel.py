@@ -58,7 +58,7 @@ class TrainingPanel(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no ty
             width=_WIDTH,
         )
         self.record = go.FigureWidget(
-            recorded.training_figure(recorded.latest(recorded.TRAINING)).update_layout(width=_WIDTH)
+            recorded.training_figure(recorded.training_run()).update_layout(width=_WIDTH)
         )
         self.seen = w.SelectionSlider(
             options=[("none yet", -1)], description="epoch", continuous_update=True,
