@@ -32,6 +32,7 @@ INT64 = 1 << 62
 _GRID = 1 << 21  # cells of states x values that are checked at a time
 _DENSE = 2_048  # cells up to which all of them go through every check
 _BISECTED = 1 << 15  # cells from which bisection is worth its steps
+_MANY = 1_024  # states from where on those that cannot lead to an optimum are left out
 _FEW = 64  # rows that are cheaper to go on with than to merge
 LONG = 256  # values, from where on those of monotone checks are found by bisection
 _SPREAD = 4  # keys to a row, up to which a table of all keys is quicker than hashing
@@ -126,11 +127,6 @@ class Chain:
             source, value, columns_after = expand(
                 level, env, columns, states, picks=picks, max_rows=max_rows
             )
-            if level.prefer is not None and source.size > few:
-                keep = _preferred(level, level.prefer, columns_after)
-                if keep is not None:
-                    source, value = source[keep], value[keep]
-                    columns_after = [column[keep] for column in columns_after]
             target, columns_after, after = merge(level.signals, columns_after, source.size, few=few)
             if after > max_rows:
                 raise TooManySolutions(
@@ -138,6 +134,14 @@ class Chain:
                     "raise max_rows, or ask for first() or limit()",
                     after,
                 )
+            if level.prefer is not None and target is not None and after > _MANY:
+                keep = _preferred(level, level.prefer, columns_after)
+                if keep is not None:
+                    left = keep[target]
+                    source, value, target = source[left], value[left], target[left]
+                    target = (keep.cumsum() - 1)[target]
+                    columns_after = [column[keep] for column in columns_after]
+                    after = int(np.count_nonzero(keep))
             done.append((key, Layer(states, source, value, target), columns_after, after))
             columns, states = columns_after, after
             if not states:

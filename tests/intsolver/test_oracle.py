@@ -47,6 +47,7 @@ def as_if_large(*, halved: bool = False) -> Iterator[None]:
         (component, "SMALL", 0),  # looking ahead at single values, pruning of levels
         (build, "_FEW", 0),
         (chain, "_FEW", 0),  # states merged
+        (chain, "_MANY", 0),  # all that cannot lead to an optimum left out
         (chain, "_SPREAD", 0),  # by hashing
         (chain, "_DENSE", 4),  # rows that failed one check skip the next
         (chain, "_GRID", 16),  # a level expanded in blocks
