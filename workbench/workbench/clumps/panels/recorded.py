@@ -39,7 +39,7 @@ def latest(prefix: str, folder: Path | None = None) -> dict[str, Any] | None:
 
 def source(content: dict[str, Any]) -> str:
     """Return where and when a result was recorded."""
-    return f"RECORDED on {_where(content)}: not measured here"
+    return f"on {_where(content)}; not measured here"
 
 
 def training_run() -> dict[str, Any] | None:
@@ -107,7 +107,7 @@ def _where(content: dict[str, Any]) -> str:
 def _marked(figure: go.Figure, title: str, text: str) -> go.Figure:
     figure.update_traces(line_dash="dash")
     figure.update_layout(
-        title={"text": f"{title}<br><sup><b>{text}</b></sup>"}, plot_bgcolor=PAPER,
+        title={"text": f"<b>RECORDED</b>: {title}<br><sup>{text}</sup>"}, plot_bgcolor=PAPER,
         paper_bgcolor=PAPER,
     )  # fmt: skip
     return figure
@@ -120,4 +120,4 @@ def _nothing(what: str, command: str) -> go.Figure:
     figure.add_annotation(
         text=text, showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"size": 14}
     )
-    return _marked(figure, f"recorded {what}", "nothing here")
+    return _marked(figure, what, "nothing yet")

@@ -29,7 +29,7 @@ def epochs(wanted: int, environment: Mapping[str, str] = os.environ) -> int:
     return min(wanted, int(environment.get(QUICK, wanted)))
 
 
-def small_plan(galaxies: int = 96, wanted_epochs: int = 10) -> Plan:
+def small_plan(galaxies: int = 96, wanted_epochs: int = 8) -> Plan:
     """Return a run on `galaxies` simulated ones, from random weights; minutes on two CPU cores."""
     number = epochs(wanted_epochs)
     return Plan(
