@@ -60,7 +60,7 @@ def lab_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def lab(lab_root: Path) -> Iterator[Lab]:
     with pytest.MonkeyPatch.context() as environment:
-        # Detectors train for two epochs where a laptop would take ten: the kernels take this on.
+        # Detectors train for two epochs where a laptop would take eight: the kernels take this on.
         environment.setenv("FLASHCLUMP_EPOCHS", "2")
         with start_lab(lab_root) as running:
             yield running
