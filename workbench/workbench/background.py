@@ -53,5 +53,37 @@ class Background:
         self.changed()
 
 
+class Resumable(Background):
+    """Work that asks `cancelled` now and then, and goes on from what it kept when started again.
+
+    The subclass has ``_work``.
+    """
+
+    def __init__(self, message: str, changed: Callable[[], None] | None = None) -> None:
+        super().__init__(message, changed)
+        self._cancel = threading.Event()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the work was asked to stop."""
+        return self._cancel.is_set()
+
+    def start(self) -> None:
+        """Begin, or go on from what is kept; nothing happens while running."""
+        if self.phase == RUNNING:
+            return
+        self.wait()
+        self._cancel.clear()
+        self._begin(self._work)
+        self.changed()
+
+    def cancel(self) -> None:
+        """Ask to stop soon; what is done is kept on disk."""
+        self._cancel.set()
+
+    def _work(self) -> None:
+        raise NotImplementedError
+
+
 def _nothing() -> None:
     """Be told of a change that nobody watches."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
-from workbench.background import CANCELLED, DONE, FAILED, READY, RUNNING, Background
+from workbench.background import CANCELLED, DONE, FAILED, READY, RUNNING, Resumable
 from workbench.errors import WorkbenchError
 from workbench.statetracking.training import Training, summary
 
@@ -18,8 +17,10 @@ if TYPE_CHECKING:
 _TEST_WORDS = 512  # of 2,048 in recorded runs: a wait of seconds on a CPU
 
 
-class Session(Background):
+class Session(Resumable):
     """A few runs, trained one after another in a thread.
+
+    It stops at the next row of a curve, and goes on from its checkpoints.
 
     Attributes
     ----------
@@ -40,7 +41,6 @@ class Session(Background):
         super().__init__("nothing trained yet", changed)
         self.curves: dict[str, list[dict[str, float]]] = {}
         self.accuracy: dict[str, list[float]] = {}
-        self._cancel = threading.Event()
         if any(self._path(run).exists() for run in self.runs):
             self.phase, self.message = CANCELLED, "broken off earlier; Resume goes on"
 
@@ -49,19 +49,6 @@ class Session(Background):
         """Steps done and steps in all, of all runs."""
         done = [int(curve[-1]["step"]) for curve in self.curves.values() if curve]
         return sum(done), sum(run.steps for run in self.runs)
-
-    def start(self) -> None:
-        """Begin, or go on from the checkpoints; nothing happens while training."""
-        if self.phase == RUNNING:
-            return
-        self.wait()
-        self._cancel.clear()
-        self._begin(self._train)
-        self.changed()
-
-    def cancel(self) -> None:
-        """Ask to stop at the next row of the curve; what is done is kept on disk."""
-        self._cancel.set()
 
     def forget(self) -> None:
         """Delete the checkpoints, to start again.
@@ -81,7 +68,7 @@ class Session(Background):
     def _path(self, run: Settings) -> Path:
         return self.folder / f"{run.name}.safetensors"
 
-    def _train(self) -> None:
+    def _work(self) -> None:
         try:
             for settings in self.runs:
                 if not self._train_one(settings):
@@ -107,9 +94,9 @@ class Session(Background):
                 f"{settings.model}: step {row['step']:,.0f} of {settings.steps:,}, words of "
                 f"{row['length']:.0f} letters, {row['accuracy']:.1%} right",
             )
-            return not self._cancel.is_set()
+            return not self.cancelled
 
-        if self._cancel.is_set() or not run.advance(watch, self._path(settings)):
+        if self.cancelled or not run.advance(watch, self._path(settings)):
             return False
         self._say(RUNNING, f"{settings.model}: reading words of {settings.longest} letters")
         self.accuracy[name] = run.accuracy(_TEST_WORDS)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 
-from workbench.background import CANCELLED, DONE, FAILED, READY, RUNNING, Background
+from workbench.background import CANCELLED, DONE, FAILED, READY, RUNNING, Resumable
 from workbench.clumps.matching import match
 from workbench.clumps.panels.outcome import Mark, marks
 from workbench.clumps.panels.small import settle
@@ -38,8 +37,10 @@ class Look:
     marks: list[Mark]
 
 
-class TrainingSession(Background):
+class TrainingSession(Resumable):
     """One run of a plan in a folder; the detector is written there at its end.
+
+    It stops after the batch at hand, and goes on from its last whole epoch.
 
     Attributes
     ----------
@@ -59,7 +60,6 @@ class TrainingSession(Background):
         self.rows: list[dict[str, float]] = _history(self.folder)
         self.looks: dict[int, list[Look]] = {}
         self.part = len(self.rows) / plan.options.epochs
-        self._cancel = threading.Event()
         if self.detector.is_file():
             self.phase, self.message, self.part = DONE, "trained earlier", 1.0
         elif self.rows:
@@ -70,19 +70,6 @@ class TrainingSession(Background):
     def detector(self) -> Path:
         """Where the weights are, once done."""
         return self.folder / DETECTOR
-
-    def start(self) -> None:
-        """Begin, or go on from the last whole epoch; nothing happens while training."""
-        if self.phase == RUNNING:
-            return
-        self.wait()
-        self._cancel.clear()
-        self._begin(self._train)
-        self.changed()
-
-    def cancel(self) -> None:
-        """Ask to stop after the batch at hand; whole epochs are kept on the disk."""
-        self._cancel.set()
 
     def forget(self) -> None:
         """Delete the run, to start again.
@@ -100,7 +87,7 @@ class TrainingSession(Background):
     def _so_far(self) -> str:
         return f"{len(self.rows)} of {self.plan.options.epochs} epochs"
 
-    def _train(self) -> None:
+    def _work(self) -> None:
         settle()
         self._say(RUNNING, "making galaxies")
         try:
@@ -123,7 +110,7 @@ class TrainingSession(Background):
         _CancelledError
             The run was cancelled.
         """
-        if self._cancel.is_set():
+        if self.cancelled:
             raise _CancelledError
         number = self.plan.options.epochs
         self.part = (epoch + batch / batches) / number
