@@ -146,7 +146,8 @@ def test_evaluate_runs_detector_and_classical_methods(
         str(detector), "--classical", "--tune-number", "4", "--out", str(out),
     ]) == 0  # fmt: skip
     result = json.loads((out / "report.json").read_text())
-    assert [method["name"] for method in result["methods"]] == ["detector", "dog", "sep", "dao"]
+    names = [method["name"] for method in result["methods"]]
+    assert names == ["detector", "dog", "sep", "dao", "dao_segment"]
     assert "| dog | within_fwhm | >= 3% |" in capsys.readouterr().out
 
 
