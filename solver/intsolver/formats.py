@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 FORMAT = "intcsp-1"
 MAX_BYTES = 50_000_000
+_WORDS: dict[type, str] = {
+    list: "a list",
+    str: "text",
+    dict: "an object",
+    Mapping: "an object",
+}
 
 
 def from_space(make: type[Problem], space: Mapping[str, object] | str | Path) -> Problem:
@@ -255,12 +261,11 @@ def _content(space: Mapping[str, object] | str | Path) -> tuple[Mapping[str, Any
 
 
 def _field(content: Mapping[str, Any], key: str, kind: type, place: str) -> Any:
-    words: dict[type, str] = {list: "a list", str: "text", dict: "an object", Mapping: "an object"}
     if key not in content:
-        raise FormatError(f"{place}: no {key!r}; expected {words[kind]}")
+        raise FormatError(f"{place}: no {key!r}; expected {_WORDS[kind]}")
     value = content[key]
     if not isinstance(value, kind):
-        raise FormatError(f"{place}: {key} is {_short(value)}, expected {words[kind]}")
+        raise FormatError(f"{place}: {key} is {_short(value)}, expected {_WORDS[kind]}")
     return value
 
 

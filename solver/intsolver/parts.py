@@ -62,8 +62,10 @@ class Grid:
         """Return a variable at every row."""
         for other, domain, inner in self._repeats():
             if other == name:
-                outer = self.count // (inner * domain.size) if self.count else 0
-                return np.tile(np.repeat(domain, inner), outer)
+                row = np.empty(self.count, domain.dtype)
+                if row.size:
+                    row.reshape(-1, domain.size, inner)[:] = domain[:, None]
+                return row
         raise KeyError(name)
 
     def at(self, rank: NDArray[Any]) -> dict[str, NDArray[Any]]:

@@ -62,7 +62,10 @@ class Small:
                 verdict = verdict & ~np.asarray(env.bad)
             mask = verdict & mask
         shape = tuple(domain.size for domain in domains)
-        places = np.broadcast_to(np.asarray(mask, bool), shape).nonzero()
+        where = np.asarray(mask, bool)
+        if where.shape != shape:
+            where = np.broadcast_to(where, shape)
+        places = where.nonzero()
         rows = {
             name: domain[place]
             for name, domain, place in zip(self.order, domains, places, strict=True)

@@ -210,7 +210,7 @@ class Plan:
         ok = check(env)
         if env.bad is not None:
             ok = ok & ~env.bad
-        kept: NDArray[Any] = domain[np.broadcast_to(np.asarray(ok, bool), domain.shape)]
+        kept: NDArray[Any] = domain[ok if np.ndim(ok) else np.full(domain.shape, ok)]
         return kept
 
     # -- solving ----------------------------------------------------------------------------
