@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MAX_DOMAIN = 10_000_000
+_INTEGERS = {int}
 _LISTED = 12  # names that an error lists
 
 
@@ -69,14 +70,15 @@ def listed(name: str, domain: Iterable[int]) -> tuple[int, ...]:
     ProblemError
         It is no list, is empty, or has a value twice.
     """
-    if isinstance(domain, str | bytes) or not hasattr(domain, "__iter__"):
+    plain = type(domain) is list  # the usual case, and there are many
+    if not plain and (isinstance(domain, str | bytes) or not hasattr(domain, "__iter__")):
         raise ProblemError(f"{name!r}: expected a list of integers or two ends, got {domain!r}")
     values = tuple(domain)
-    if not set(map(type, values)) <= {int}:
+    if set(map(type, values)) != _INTEGERS:
         values = tuple([as_integer(value, f"{name!r}, a value of its domain") for value in values])
     if not values:
         raise ProblemError(f"{name!r}: the domain is empty, expected at least one integer")
     if len(set(values)) < len(values):
         twice = next(value for i, value in enumerate(values) if value in values[:i])
         raise ProblemError(f"{name!r}: the domain has {twice} twice")
-    return tuple(sorted(values)) if isinstance(domain, set | frozenset) else values
+    return values if plain or not isinstance(domain, set | frozenset) else tuple(sorted(values))
