@@ -209,8 +209,9 @@ class Plan:
         env = Env([domain])
         ok = check(env)
         if env.bad is not None:
-            ok = ok & ~env.bad
-        kept: NDArray[Any] = domain[ok if np.ndim(ok) else np.full(domain.shape, ok)]
+            ok = ok & ~np.asarray(env.bad)
+        ok = np.asarray(ok, bool)
+        kept: NDArray[Any] = domain[ok if ok.ndim else np.full(domain.shape, ok)]
         return kept
 
     # -- solving ----------------------------------------------------------------------------
