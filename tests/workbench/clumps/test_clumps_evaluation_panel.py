@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -59,6 +60,12 @@ def test_rates_are_those_of_the_threshold(threshold: float, hits: int, found: in
 def test_it_starts_at_the_threshold_chosen_for_the_cut() -> None:
     assert EvaluationState.of(Scored(GALAXIES, METHOD)).threshold == 0.5
     assert EvaluationState.of(Scored(GALAXIES, METHOD, 0.03)).threshold == 0.65
+
+
+def test_what_a_slider_makes_of_the_chosen_threshold_is_that_threshold() -> None:
+    for near in (math.nextafter(0.5, 0), math.nextafter(0.5, 1)):
+        assert state(near).threshold == 0.5
+    assert state(0.5025).threshold == 0.5025
 
 
 def test_the_slider_reaches_every_score_and_stops_at_the_chosen_one() -> None:

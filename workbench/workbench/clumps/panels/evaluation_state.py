@@ -102,8 +102,14 @@ class EvaluationState:
         return cls(scored, scored.chosen, scored.chosen)
 
     def moved(self, threshold: float) -> EvaluationState:
-        """Return the state at another threshold."""
-        return replace(self, threshold=threshold)
+        """Return the state at another threshold.
+
+        A browser's slider counts steps, so its number for the chosen threshold can be off in the
+        last digit, on the other side of the score that it was chosen at: it is the chosen one.
+        """
+        chosen, step = self.scored.chosen, self.scored.scale[2]
+        near = math.isclose(threshold, chosen, rel_tol=0, abs_tol=step / 1000)
+        return replace(self, threshold=chosen if near else threshold)
 
     def pinned(self) -> EvaluationState:
         """Return the state that compares with the threshold of now."""
