@@ -14,7 +14,9 @@ from workbench.clumps.run import Plan
 from workbench.clumps.training import TrainOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from workbench.clumps.galaxy import Galaxy
 
 SEED = 41  # galaxies of the tutorials have others
 VALIDATION = 32
@@ -27,6 +29,13 @@ CONFIG = DetectorConfig(backbone="resnet18", pixels_per_fwhm=4.0)
 def epochs(wanted: int, environment: Mapping[str, str] = os.environ) -> int:
     """Return `wanted`, at most ``FLASHCLUMP_EPOCHS`` where that is set: for a quick look."""
     return min(wanted, int(environment.get(QUICK, wanted)))
+
+
+def few(
+    galaxies: Sequence[Galaxy], environment: Mapping[str, str] = os.environ
+) -> Sequence[Galaxy]:
+    """Return the galaxies, the first six where ``FLASHCLUMP_EPOCHS`` is set: for a quick look."""
+    return galaxies[:6] if QUICK in environment else galaxies
 
 
 def small_plan(galaxies: int = 96, wanted_epochs: int = 8) -> Plan:
