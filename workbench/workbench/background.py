@@ -56,7 +56,7 @@ class Background:
 class Resumable(Background):
     """Work that asks `cancelled` now and then, and goes on from what it kept when started again.
 
-    The subclass has ``_work``.
+    The subclass has ``_work``; what that raises is said, and only a bug goes on to the log.
     """
 
     def __init__(self, message: str, changed: Callable[[], None] | None = None) -> None:
@@ -74,12 +74,20 @@ class Resumable(Background):
             return
         self.wait()
         self._cancel.clear()
-        self._begin(self._work)
+        self._begin(self._guarded)
         self.changed()
 
     def cancel(self) -> None:
         """Ask to stop soon; what is done is kept on disk."""
         self._cancel.set()
+
+    def _guarded(self) -> None:
+        try:
+            self._work()
+        except Exception as error:
+            self._say(FAILED, f"failed: {error}")
+            if not isinstance(error, WorkbenchError):
+                raise
 
     def _work(self) -> None:
         raise NotImplementedError

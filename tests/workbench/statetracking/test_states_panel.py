@@ -12,6 +12,8 @@ from workbench.statetracking.panel import TrainingPanel
 from workbench.statetracking.session import Session
 from workbench.statetracking.settings import MODELS
 
+from workbench import background
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -57,7 +59,7 @@ def test_a_damaged_checkpoint_is_told_and_can_be_thrown_away(tmp_path: Path) -> 
     runs = study.compared("parity", ["lstm"], full=False, steps=25)
     (tmp_path / f"{runs[0].name}.safetensors").write_bytes(b"damaged")
     session = started(Session(runs, tmp_path, "cpu"))
-    assert session.phase == states.FAILED
+    assert session.phase == background.FAILED
     assert "no checkpoint of a run" in session.message
     session.forget()
     assert started(session).phase == states.DONE

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.background import CANCELLED, DONE, FAILED, READY, RUNNING, Resumable
-from workbench.errors import WorkbenchError
+from workbench.background import CANCELLED, DONE, READY, RUNNING, Resumable
 from workbench.statetracking.training import Training, summary
 
 if TYPE_CHECKING:
@@ -69,18 +68,12 @@ class Session(Resumable):
         return self.folder / f"{run.name}.safetensors"
 
     def _work(self) -> None:
-        try:
-            for settings in self.runs:
-                if not self._train_one(settings):
-                    done, of = self.steps
-                    self._say(CANCELLED, f"cancelled after {done:,} of {of:,} steps")
-                    return
-        except Exception as error:
-            self._say(FAILED, f"failed: {error}")
-            if not isinstance(error, WorkbenchError):
-                raise  # a bug: its traceback belongs in the log
-        else:
-            self._say(DONE, "done")
+        for settings in self.runs:
+            if not self._train_one(settings):
+                done, of = self.steps
+                self._say(CANCELLED, f"cancelled after {done:,} of {of:,} steps")
+                return
+        self._say(DONE, "done")
 
     def _train_one(self, settings: Settings) -> bool:
         """Train one run to its end and measure it; return False if cancelled before."""

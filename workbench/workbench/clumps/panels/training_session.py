@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 
-from workbench.background import CANCELLED, DONE, FAILED, READY, RUNNING, Resumable
+from workbench.background import CANCELLED, DONE, READY, RUNNING, Resumable
 from workbench.clumps.matching import match
 from workbench.clumps.panels.outcome import Mark, marks
 from workbench.clumps.panels.small import settle
 from workbench.clumps.run import DETECTOR, Plan, train
 from workbench.clumps.training import HISTORY, ClumpTraining
-from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,10 +93,6 @@ class TrainingSession(Resumable):
             train(self.plan, self.folder, progress=False, watching=[_Watch(self)])
         except _CancelledError:
             self._say(CANCELLED, f"cancelled after {self._so_far()}")
-        except Exception as error:
-            self._say(FAILED, f"failed: {error}")
-            if not isinstance(error, WorkbenchError):
-                raise  # a bug: its traceback belongs in the log
         else:
             self.part = 1.0
             self._say(DONE, f"done: {DETECTOR} and its card are in {self.folder.name}")
