@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import torch
 
 from rnnkernels.cuda import cluster, grid
-from rnnkernels.cuda.padding import Padding, padded
+from rnnkernels.cuda.padding import Padding
 from rnnkernels.gpus import Gpu
 from rnnkernels.plan import Call, Choice, choose
 
@@ -127,18 +127,9 @@ def forward(  # noqa: PLR0917 - as registry.Backend
     lengths: Tensor | None,
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
     """Return states, last and what is kept; shapes as in `registry.Backend`."""
-    choice, wide = choice_of(problem), padded(problem)
-    pad = Padding(problem, wide)
+    choice, pad = choice_of(problem), Padding(problem)
     run = STRATEGIES[choice.config.strategy].forward
-    states, last, saved = run(
-        wide,
-        pad.repeat(wx),
-        pad.matrix(r),
-        pad.repeat(b),
-        None if initial is None else pad.repeat(initial),
-        lengths,
-        choice.layout,
-    )
+    states, last, saved = run(pad.problem, *pad.inputs(wx, r, b, initial), lengths, choice.layout)
     return pad.cut(states), pad.cut(last), tuple(pad.cut(tensor) for tensor in saved)
 
 
@@ -157,15 +148,11 @@ def backward(  # noqa: PLR0917 - as registry.Backend
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Return dwx, dr, db and dinitial."""
     choice = choice_of(problem, backward=True, dstates=dstates is not None)
-    wide = padded(problem)
-    pad = Padding(problem, wide)
+    pad = Padding(problem)
     run = STRATEGIES[choice.config.strategy].backward
     dwx, dr, db, dinitial = run(
-        wide,
-        pad.repeat(wx),
-        pad.matrix(r),
-        pad.repeat(b),
-        None if initial is None else pad.repeat(initial),
+        pad.problem,
+        *pad.inputs(wx, r, b, initial),
         lengths,
         pad.repeat(states),
         tuple(pad.repeat(tensor) for tensor in saved),

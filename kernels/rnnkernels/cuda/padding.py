@@ -28,11 +28,18 @@ def padded(problem: Problem) -> Problem:
 
 
 class Padding:
-    """What turns the tensors of a problem into those of the padded one, `wide`, and back."""
+    """What turns the tensors of a problem into those of the padded one, `problem`, and back."""
 
-    def __init__(self, problem: Problem, wide: Problem) -> None:
-        self.head_dim = problem.head_dim
-        self.added = wide.head_dim - problem.head_dim
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.head_dim = padded(problem), problem.head_dim
+        self.added = self.problem.head_dim - problem.head_dim
+
+    def inputs(
+        self, wx: Tensor, r: Tensor, b: Tensor, initial: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Return the tensors that forward and backward read."""
+        start = None if initial is None else self.repeat(initial)
+        return self.repeat(wx), self.matrix(r), self.repeat(b), start
 
     def repeat(self, tensor: Tensor) -> Tensor:
         """Return (.., D) with unit 0 once more for each added unit."""
