@@ -11,11 +11,12 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from workbench import lab, solve_cli, tune_cli
+from workbench import lab, solve_cli
 from workbench.bench import cli as bench_cli
 from workbench.clumps import cli as clumps_cli
 from workbench.errors import WorkbenchError
 from workbench.statetracking import cli as states_cli
+from workbench.tuning import cli as tune_cli
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
