@@ -24,7 +24,7 @@ from intsolver.combine import applied, as_constraint, as_expr, conjoin, disjoin,
 from intsolver.errors import ExpressionError
 from intsolver.expr import Constraint, Expr
 from intsolver.extent import MAX_DEGREE, MAX_DEPTH, extent_of
-from intsolver.quick import read_plain
+from intsolver.parse_plain import read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from intsolver import ExpressionError
 from intsolver.parse import python_tree, read_tree
-from intsolver.quick import read_plain
+from intsolver.parse_plain import read_plain
 from random_problems import Stated, problems
 
 PIECES = (
