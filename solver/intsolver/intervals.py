@@ -6,8 +6,8 @@ undefined, the others are enclosed; an undefined constraint is violated, so what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from intsolver.lower import Low
 
 Column = Any
+At = TypeVar("At")  # what an enclosing function reads ranges from
 Range = tuple[Column, Column]
 Enclosure = Callable[["Ranges"], Range]
 
@@ -53,8 +54,10 @@ class Intervals:
         return _COMPILE[node.kind](node, of)
 
 
-def _sum(_: Low, of: list[Enclosure]) -> Enclosure:
-    def enclose(at: Ranges) -> Range:
+def of_sum(of: Sequence[Callable[[At], Range]]) -> Callable[[At], Range]:
+    """Return what encloses a sum, from what encloses each of its terms."""
+
+    def enclose(at: At) -> Range:
         low, high = of[0](at)
         for part in of[1:]:
             a, b = part(at)
@@ -64,10 +67,13 @@ def _sum(_: Low, of: list[Enclosure]) -> Enclosure:
     return enclose
 
 
-def _product(node: Low, of: list[Enclosure]) -> Enclosure:
-    signs = [x.low >= 0 for x in node.of]
+def of_product(
+    factors: Sequence[Low], of: Sequence[Callable[[At], Range]]
+) -> Callable[[At], Range]:
+    """Return what encloses a product, from its factors and what encloses each of them."""
+    signs = [x.low >= 0 for x in factors]
 
-    def enclose(at: Ranges) -> Range:
+    def enclose(at: At) -> Range:
         low, high = of[0](at)
         positive = signs[0]
         for part, also in zip(of[1:], signs[1:], strict=True):
@@ -265,8 +271,8 @@ def _hull(*corners: Column) -> Range:
 
 
 _COMPILE: dict[str, Callable[[Low, list[Enclosure]], Enclosure]] = {
-    "sum": _sum,
-    "product": _product,
+    "sum": lambda _, of: of_sum(of),
+    "product": lambda node, of: of_product(node.of, of),
     "quotient": _quotient,
     "exact": _quotient,
     "guard": lambda _, of: of[0],

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from intsolver.intervals import of_product, of_sum
 
 if TYPE_CHECKING:
     from intsolver.lower import Low, Pool
@@ -164,40 +164,12 @@ def _interval(compiler: Compiler, node: Low, assigned: set[str]) -> Interval:
 
 
 def _sum(compiler: Compiler, node: Low, assigned: set[str]) -> Interval:
-    parts = [interval(compiler, x, assigned) for x in compiler.split(node)]
-
-    def total(env: Env) -> tuple[Any, Any]:
-        low, high = parts[0](env)
-        for part in parts[1:]:
-            a, b = part(env)
-            low, high = low + a, high + b
-        return low, high
-
-    return total
+    return of_sum([interval(compiler, x, assigned) for x in compiler.split(node)])
 
 
 def _product(compiler: Compiler, node: Low, assigned: set[str]) -> Interval:
-    of = compiler.split(node)
-    parts = [interval(compiler, x, assigned) for x in of]
-    if all(x.low >= 0 for x in of):
-
-        def positive(env: Env) -> tuple[Any, Any]:
-            low, high = parts[0](env)
-            for part in parts[1:]:
-                a, b = part(env)
-                low, high = low * a, high * b
-            return low, high
-
-        return positive
-
-    def signed(env: Env) -> tuple[Any, Any]:
-        low, high = parts[0](env)
-        for part in parts[1:]:
-            a, b = part(env)
-            low, high = _hull(low * a, low * b, high * a, high * b)
-        return low, high
-
-    return signed
+    factors = compiler.split(node)
+    return of_product(factors, [interval(compiler, x, assigned) for x in factors])
 
 
 def _quotient(compiler: Compiler, node: Low, assigned: set[str]) -> Interval:
@@ -212,13 +184,6 @@ def _quotient(compiler: Compiler, node: Low, assigned: set[str]) -> Interval:
         return low // high_b, high // low_b
 
     return quotient
-
-
-def _hull(*corners: Any) -> tuple[Any, Any]:
-    low = high = corners[0]
-    for corner in corners[1:]:
-        low, high = np.minimum(low, corner), np.maximum(high, corner)
-    return low, high
 
 
 _INTERVALS: dict[str, Callable[[Compiler, Low, set[str]], Interval]] = {
