@@ -2,9 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+import ctypes
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from rnnkernels.errors import CompileError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+
+class Packed:
+    """Arguments of a launch as the driver wants them: each 8 bytes wide, and where each is.
+
+    Members of one struct that the kernel takes, or its arguments one by one, of which an int32
+    reads the lower half (machines with GPUs are little-endian). None is a null pointer.
+    """
+
+    def __init__(self, arguments: Sequence[Tensor | int | None]) -> None:
+        self.integers = [
+            0 if a is None else a if isinstance(a, int) else a.data_ptr() for a in arguments
+        ]
+        count = len(arguments)
+        self._values = (ctypes.c_int64 * count)(*self.integers)
+        first = ctypes.addressof(self._values)
+        self._places = (ctypes.c_void_p * count)(*range(first, first + 8 * count, 8))
+        self.address = ctypes.addressof(self._places)
+
+
+def current_stream(device: int) -> int:
+    """Return the handle of a device's current stream, without the objects around it.
+
+    As PyTorch's compiled graphs ask for it; it has no public name.
+    """
+    return int(torch._C._cuda_getCurrentRawStream(device))  # noqa: SLF001
 
 
 def bind_context(device: int) -> None:

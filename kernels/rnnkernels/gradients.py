@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from rnnkernels.driver import bind_context
 from rnnkernels.triton import sums
 
 if TYPE_CHECKING:
@@ -34,6 +35,26 @@ def multiply(a: Tensor, b: Tensor, out: Tensor) -> None:
         torch.bmm(a, b, out_dtype=out.dtype, out=out)
     else:  # the CPU has no product with a wider result
         torch.bmm(a.to(out.dtype), b.to(out.dtype), out=out)
+
+
+# Terms of a float32 sum that are added one after the other; then their sums are.
+_AT_ONCE = 64
+# Elements of a gradient that float64 costs nothing for.
+_SMALL = 1024
+
+
+def multiply_in_parts(a: Tensor, b: Tensor, out: Tensor) -> None:
+    """Write a @ b as `multiply`, but float32 sums of many terms in two levels.
+
+    Added step by step, their error grows with the number of terms past that of storage in float32.
+    """
+    terms = a.shape[2]
+    if a.dtype != torch.float32 or terms <= _AT_ONCE:
+        multiply(a, b, out)
+        return
+    for first in range(0, terms, _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        torch.baddbmm(out, a[:, :, part], b[:, part], beta=int(first > 0), out=out)
 
 
 def previous_hidden(hidden: Tensor, initial: Tensor | None) -> Tensor:
@@ -55,6 +76,8 @@ def recurrent_products(
     """
     B, T, N, D = hidden.shape
     G = r.shape[0]
+    if hidden.is_cuda:  # autograd's thread may have no context yet, of which cuBLAS would warn
+        bind_context(hidden.get_device())
     out = torch.empty((B, T, G, N, D), dtype=dtype or hidden.dtype, device=hidden.device)
     if sums.fits(hidden):
         sums.recurrent_products(hidden, initial, r, out)
@@ -64,16 +87,16 @@ def recurrent_products(
     rows = B * T
     before, after = hidden.reshape(rows, N, D)[:-1], out.view(rows, G, N, D)[1:]
     if rows > 1 and N == 1:
-        multiply(before.view(1, -1, D), r.view(1, G * D, D).mT, after.view(1, -1, G * D))
+        multiply_in_parts(before.view(1, -1, D), r.view(1, G * D, D).mT, after.view(1, -1, G * D))
     elif rows > 1:
         for gate in range(G):
-            multiply(before.transpose(0, 1), r[gate].mT, after[:, gate].transpose(0, 1))
+            multiply_in_parts(before.transpose(0, 1), r[gate].mT, after[:, gate].transpose(0, 1))
     if initial is None:
         out[:, 0] = 0
     else:
         for gate in range(G):
             first = torch.empty((N, B, D), dtype=out.dtype, device=out.device)
-            multiply(initial.transpose(0, 1), r[gate].mT, first)
+            multiply_in_parts(initial.transpose(0, 1), r[gate].mT, first)
             out[:, 0, gate] = first.transpose(0, 1)
     return out
 
@@ -86,11 +109,8 @@ def recurrent_gradient(
     dx and distinct as at the top of this file, hidden (B, T, N, D) is h, initial (B, N, D) or None.
     """
     if sums.fits(dx):
-        parts = [
-            sums.weight_gradient(source, first, count, hidden, initial)
-            for source, first, count in _runs(cell, dx, distinct)
-        ]
-        return (parts[0] if len(parts) == 1 else torch.cat(parts)).to(dx.dtype)
+        runs = _runs(cell, dx, distinct)
+        return sums.weight_gradient(runs, dx.shape[2], hidden, initial).to(dx.dtype)
     B, T, G, N, D = dx.shape
     previous = previous_hidden(hidden, initial).view(B * T, N, D).transpose(0, 1)
     wide = torch.float64 if dx.dtype == torch.float64 else torch.float32
@@ -104,30 +124,16 @@ def recurrent_gradient(
     return dr.to(dx.dtype)
 
 
-# Rows whose products are added one after the other in float32: so many, then their sums.
-_ROWS_AT_ONCE = 64
-# Elements of a gradient that float64 costs nothing for.
-_SMALL = 1024
-
-
 def _sum_over_rows(a: Tensor, b: Tensor, out: Tensor) -> None:
     """Write a^T b, batched, of a (N, rows, P) and b (N, rows, Q) into out (N, P, Q).
 
-    Storage of 16 bits rounds more than float32 sums over all rows do. For float32 storage they are
-    taken in two levels, or the error would grow with the rows past that of a sum step by step; for
-    small heads in float64.
+    Storage of 16 bits rounds more than float32 sums over all rows do; of float32, small heads are
+    summed in float64.
     """
-    rows = a.shape[1]
     if a.dtype == torch.float32 and a.shape[2] * b.shape[2] <= _SMALL:
         out.copy_(torch.bmm(a.mT.double(), b.double()))
-        return
-    if a.dtype != torch.float32 or rows <= _ROWS_AT_ONCE:
-        multiply(a.mT, b, out)
-        return
-    out.zero_()
-    for first in range(0, rows, _ROWS_AT_ONCE):
-        part = slice(first, first + _ROWS_AT_ONCE)
-        torch.baddbmm(out, a[:, part].mT, b[:, part], out=out)
+    else:
+        multiply_in_parts(a.mT, b, out)
 
 
 def bias_gradient(cell: Cell, dx: Tensor, distinct: Tensor | None) -> Tensor:

@@ -208,14 +208,22 @@ def _problem(
 _choose = lru_cache(maxsize=4096)(select)
 
 
-@contextmanager
-def _plain(wx: Tensor) -> Iterator[None]:
+_NOTHING = nullcontext()
+
+
+def _plain(wx: Tensor) -> AbstractContextManager[None]:
     """Run on wx's device without autocast: the backends choose every dtype themselves."""
     kind = wx.device.type
+    elsewhere = kind == "cuda" and torch.cuda.current_device() != wx.get_device()
     casts = torch.is_autocast_enabled(kind)
+    return _changed(wx, elsewhere=elsewhere, casts=casts) if elsewhere or casts else _NOTHING
+
+
+@contextmanager
+def _changed(wx: Tensor, *, elsewhere: bool, casts: bool) -> Iterator[None]:
     with (
-        torch.cuda.device(wx.device) if kind == "cuda" else nullcontext(),
-        torch.autocast(kind, enabled=False) if casts else nullcontext(),
+        torch.cuda.device(wx.device) if elsewhere else _NOTHING,
+        torch.autocast(wx.device.type, enabled=False) if casts else _NOTHING,
     ):
         yield
 

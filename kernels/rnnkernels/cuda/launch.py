@@ -6,7 +6,6 @@ that a launch packs plain integers.
 
 from __future__ import annotations
 
-import ctypes
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ import torch
 from cuda.bindings import driver
 
 from rnnkernels.cuda.sizes import Grid as Grid  # noqa: PLC0414, TC001 - offered
-from rnnkernels.driver import bind_context, checked, load_kernel
+from rnnkernels.driver import Packed, bind_context, checked, current_stream, load_kernel
 from rnnkernels.errors import UnsupportedError
 from rnnkernels.gpus import Gpu
 
@@ -79,16 +78,14 @@ class Launch:
 
     def __call__(self, *arguments: Tensor | int | None) -> None:
         """Start on the current stream of the device; None is a null pointer."""
-        values = [0 if a is None else a if isinstance(a, int) else a.data_ptr() for a in arguments]
-        packed = (ctypes.c_int64 * len(values))(*values)
-        pointers = (ctypes.c_void_p * 1)(ctypes.addressof(packed))
+        packed = Packed(arguments)
         bind_context(self.device)
-        stream = torch.cuda.current_stream(self.device).cuda_stream
+        stream = current_stream(self.device)
         config = self._configs.get(stream)
         if config is None:
             config = self._configs[stream] = _config(self.grid, stream)
         start = None if _timed is None else _mark()
-        status = driver.cuLaunchKernelEx(config, self._function, ctypes.addressof(pointers), 0)
+        status = driver.cuLaunchKernelEx(config, self._function, packed.address, 0)
         checked("launch", status)
         if _timed is not None and start is not None:
             _timed.append((self, start, _mark()))

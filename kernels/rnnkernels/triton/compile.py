@@ -7,7 +7,6 @@ Triton itself, whose import and cache take half a second, is only loaded to comp
 
 from __future__ import annotations
 
-import ctypes
 import json
 import re
 import subprocess
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rnnkernels.disk import kept
-from rnnkernels.driver import bind_context, checked, load_kernel
+from rnnkernels.driver import Packed, bind_context, checked, current_stream, load_kernel
 from rnnkernels.errors import CompileError, UnsupportedError
 from rnnkernels.triton.template import kernel, kernel_source
 
@@ -166,22 +165,19 @@ class Loaded:
     warps: int
     shared: int
     pointers: int
-    types: tuple[Any, ...]
 
     def __call__(self, programs: int, *arguments: Tensor | int | None) -> None:
         """Launch on the current stream of the current device; a tensor of None is never read."""
         from cuda.bindings import driver  # noqa: PLC0415 - not on every machine
 
-        values = [0 if a is None else a if isinstance(a, int) else a.data_ptr() for a in arguments]
-        if any(address % 16 for address in values[: self.pointers]):
-            raise ValueError("kernel arguments: expected addresses that are multiples of 16 bytes")
         # Triton adds two pointers to scratch memory, which these kernels do not use.
-        packed = ((*values, 0, 0), self.types)
-        stream = driver.CUstream(torch.cuda.current_stream().cuda_stream)
-        block = 32 * self.warps
+        packed = Packed((*arguments, None, None))
+        if any(address % 16 for address in packed.integers[: self.pointers]):
+            raise ValueError("kernel arguments: expected addresses that are multiples of 16 bytes")
+        block, stream = 32 * self.warps, current_stream(self.device)
         bind_context(self.device)
         status = driver.cuLaunchKernel(
-            self.handle, programs, 1, 1, block, 1, 1, self.shared, stream, packed, 0
+            self.handle, programs, 1, 1, block, 1, 1, self.shared, stream, packed.address, 0
         )
         checked("launch", status)
 
@@ -209,10 +205,8 @@ def loaded(build: Build, device: int) -> Loaded:
     wanted = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
     answer = driver.cuKernelSetAttribute(wanted, shared, handle, driver.CUdevice(device))
     checked("reserve shared memory", answer)
-    pointers, scalars = len(build.pointers), len(build.scalars)
-    types = (ctypes.c_void_p,) * pointers + (ctypes.c_int32,) * scalars + (ctypes.c_void_p,) * 2
     function = driver.CUfunction(int(handle))
-    return Loaded(function, device, build.warps, shared, pointers, types)
+    return Loaded(function, device, build.warps, shared, len(build.pointers))
 
 
 def run(

@@ -14,6 +14,8 @@ import torch
 from rnnkernels.triton.compile import Build, aligned, run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor
 
 LARGEST = 128  # head_dim: products of one tile; larger ones suit the library
@@ -51,27 +53,31 @@ def recurrent_products(hidden: Tensor, initial: Tensor | None, r: Tensor, out: T
 
 
 def weight_gradient(
-    dr: Tensor, first: int, gates: int, hidden: Tensor, initial: Tensor | None
+    runs: Iterable[tuple[Tensor, int, int]], gates: int, hidden: Tensor, initial: Tensor | None
 ) -> Tensor:
-    """Return sums of dr h_{t-1}^T (gates, N, D, D), float32, of gates `first` on of dr.
+    """Return sums of dr h_{t-1}^T (gates, N, D, D), float32.
 
-    dr (B, T, K, N, D), hidden (B, T, N, D), initial (B, N, D) or None.
+    `runs` are (dr (B, T, K, N, D), first, count): gates first to first + count of dr; all runs, one
+    after the other, are the gates. hidden (B, T, N, D), initial (B, N, D) or None.
     """
-    B, T, K, N, D = dr.shape
+    B, T, N, D = hidden.shape
     most = -(-B * T // _ROWS)
     parts = max(1, min(most, _PROGRAMS // (gates * N)))
     each = _ROWS * -(-most // parts)
     parts = -(-B * T // each)
-    out = torch.empty((parts, gates, N, D, D), dtype=torch.float32, device=dr.device)
-    storage = dr.dtype
+    out = torch.empty((parts, gates, N, D, D), dtype=torch.float32, device=hidden.device)
+    storage = hidden.dtype
     pointers = (("dr", storage), ("hidden", storage), ("initial", storage), ("out", out.dtype))
-    constants = _constants(hidden, initial, gates) | {"ROWS": _ROWS}
-    sizes = ("B", "T", "N", "K", "FIRST", "EACH")
+    sizes = ("B", "T", "N", "K", "FIRST", "ALL", "INTO", "EACH")
     warps = 8 if D > 64 else 4
-    build = Build(None, "weights", pointers, sizes, tuple(constants.items()), warps, 8)
-    tensors = {"dr": aligned(dr), "hidden": aligned(hidden), "initial": aligned(initial)}
-    numbers = dict(zip(sizes, (B, T, N, K, first, each), strict=True))
-    run(build, dr.device, parts * gates * N, {**tensors, "out": out, **numbers})
+    read, into = {"hidden": aligned(hidden), "initial": aligned(initial), "out": out}, 0
+    for dr, first, count in runs:
+        constants = _constants(hidden, initial, count) | {"ROWS": _ROWS}
+        build = Build(None, "weights", pointers, sizes, tuple(constants.items()), warps, 8)
+        numbers = (B, T, N, dr.shape[2], first, gates, into, each)
+        given = {"dr": aligned(dr), **read, **dict(zip(sizes, numbers, strict=True))}
+        run(build, hidden.device, parts * count * N, given)
+        into += count
     return out.sum(0)
 
 

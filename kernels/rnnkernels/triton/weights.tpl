@@ -7,12 +7,14 @@ def weights(
     dr,  # (B, T, K, N, D): gates FIRST to FIRST + GATES of these are wanted
     hidden,  # (B, T, N, D)
     initial,  # (B, N, D)
-    out,  # (parts, GATES, N, D_out, D_in) float32
+    out,  # (parts, ALL, N, D_out, D_in) float32: gates INTO to INTO + GATES of these are written
     B,
     T,
     N,
     K,
     FIRST,
+    ALL,
+    INTO,
     EACH,  # rows of a part, a multiple of ROWS
     D: tl.constexpr,
     BLOCK_D: tl.constexpr,
@@ -39,7 +41,7 @@ def weights(
             h += tl.load(initial + (row // T)[:, None] * width + unit, begin, 0.0)
         d = tl.load(dr + (row[:, None] * K + FIRST + gate) * width + unit, live, 0.0)
         total = tl.dot(tl.trans(d), h, total)
-    at = ((part * GATES + gate) * width + head * D) * D
+    at = ((part * ALL + INTO + gate) * width + head * D) * D
     square = col[:, None] * D + col[None, :]
     inside = (col < D)[:, None] & (col < D)[None, :]
     tl.store(out + at + square, total, inside)
