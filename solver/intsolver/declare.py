@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_DOMAIN = 10_000_000
 _INTEGERS = {int}
+_RESERVED = frozenset((*keyword.kwlist, *FUNCTIONS))
 _LISTED = 12  # names that an error lists
 
 
@@ -26,7 +27,7 @@ def check_name(name: object) -> None:
     plain = name.isascii() or unicodedata.normalize("NFKC", name) == name  # as Python reads it
     if not name.isidentifier() or not plain:
         raise ProblemError(f"{name!r} cannot be a name; expected letters, digits and _")
-    if keyword.iskeyword(name) or name in FUNCTIONS:
+    if name in _RESERVED:
         raise ProblemError(f"{name!r} cannot be a name, it is a word of the language")
 
 

@@ -44,30 +44,39 @@ def from_space(make: type[Problem], space: Mapping[str, object] | str | Path) ->
     problem = make(_field(content, "name", str, label) if "name" in content else label)
     variables = _field(content, "variables", list, label)
     constraints = _field(content, "constraints", list, label)
-    with _placed(label):
-        for i, variable in enumerate(variables):
-            place = f"variables[{i}]"
-            if type(variable) is not dict and not isinstance(variable, Mapping):
-                raise FormatError(
-                    f"{place}: expected an object with name and domain, got {_short(variable)}"
-                )
-            name = _field(variable, "name", str, place)
-            domain: list[int] = _field(variable, "domain", list, place)
-            try:  # quicker than `_placed`, and there are many
-                problem.var(name, domain)
-            except IntsolverError as error:
-                _check_integers(domain, name)
-                raise _at(place, error) from None
-        texts = _texts(constraints)
-        _parameters(problem, content, [text for text, _ in texts])
-        names = _names(content, len(texts))
-        for i, ((text, own), name) in enumerate(zip(texts, names, strict=True)):
-            try:
-                problem.add(text, name=name or own)
-            except IntsolverError as error:
-                raise _at(f"constraints[{i}]", error) from None
-        _objective(problem, content)
+    try:  # quicker than `_placed`, here and below
+        _state(problem, content, variables, constraints)
+    except IntsolverError as error:
+        raise _at(label, error) from None
     return problem
+
+
+def _state(
+    problem: Problem, content: Mapping[str, Any], variables: list[Any], constraints: list[Any]
+) -> None:
+    """State what a space says in a problem."""
+    for i, variable in enumerate(variables):
+        place = f"variables[{i}]"
+        if type(variable) is not dict and not isinstance(variable, Mapping):
+            raise FormatError(
+                f"{place}: expected an object with name and domain, got {_short(variable)}"
+            )
+        name = _field(variable, "name", str, place)
+        domain: list[int] = _field(variable, "domain", list, place)
+        try:
+            problem.var(name, domain)
+        except IntsolverError as error:
+            _check_integers(domain, name)
+            raise _at(place, error) from None
+    texts = _texts(constraints)
+    _parameters(problem, content, [text for text, _ in texts])
+    names = _names(content, len(texts))
+    for i, ((text, own), name) in enumerate(zip(texts, names, strict=True)):
+        try:
+            problem.add(text, name=name or own)
+        except IntsolverError as error:
+            raise _at(f"constraints[{i}]", error) from None
+    _objective(problem, content)
 
 
 def to_space(problem: Problem) -> dict[str, object]:
@@ -213,11 +222,11 @@ def _parameters(problem: Problem, content: Mapping[str, Any], texts: list[str]) 
     used: set[str] = set()
     for i, text in enumerate(texts):
         with _placed(f"constraints[{i}]"):
-            used.update(read(text).names)
+            used.update(read(text)[1])
     objective = content.get("objective")
     if isinstance(objective, Mapping) and isinstance(objective.get("expr"), str):
         with _placed("objective"):
-            used.update(read(objective["expr"]).names)
+            used.update(read(objective["expr"])[1])
     for name, value in possible.items():
         if name in used:
             if type(value) is not int:
@@ -236,8 +245,10 @@ def _objective(problem: Problem, content: Mapping[str, Any]) -> None:
     sense = objective.get("sense", "max")
     if sense not in ("max", "min"):
         raise FormatError(f"objective: sense {_short(sense)}, expected 'max' or 'min'")
-    with _placed("objective"):
+    try:
         problem.parse(objective["expr"])
+    except IntsolverError as error:
+        raise _at("objective", error) from None
     problem.objective = objective["expr"], sense
 
 

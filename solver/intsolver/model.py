@@ -136,9 +136,9 @@ class Model:
         added = []
         for constraint in constraints:
             if isinstance(constraint, str):
-                parsed, text = read(constraint), constraint.strip()
-                node, names = as_constraint(parsed.node), frozenset(parsed.names)
-                self._check(node, parsed.names, text)
+                tree, read_names = read(constraint)
+                node, names, text = as_constraint(tree), frozenset(read_names), constraint.strip()
+                self._check(node, read_names, text)
             else:
                 node = as_condition(constraint).node
                 text, names = to_text(node), names_of(node)
@@ -151,11 +151,9 @@ class Model:
 
     def parse(self, text: str) -> Term | Condition:
         """Return an expression or constraint over what is declared; raises as `add`."""
-        parsed = read(text)
-        self._check(parsed.node, parsed.names, text)
-        if isinstance(parsed.node, Constraint):
-            return Condition(parsed.node)
-        return Term(as_expr(parsed.node))
+        node, names = read(text)
+        self._check(node, names, text)
+        return Condition(node) if isinstance(node, Constraint) else Term(as_expr(node))
 
     # -- within -----------------------------------------------------------------------------
 
@@ -180,9 +178,9 @@ class Model:
     def _expression(self, expression: str | Term | int) -> tuple[Expr, str]:
         """Return a checked node, definitions not put in, and its text."""
         if isinstance(expression, str):
-            parsed = read(expression)
-            node = as_expr(parsed.node)
-            self._check(node, parsed.names, expression)
+            tree, names = read(expression)
+            node = as_expr(tree)
+            self._check(node, names, expression)
             return node, expression.strip()
         node = as_term(expression).node
         self._check(node, names_of(node), None)

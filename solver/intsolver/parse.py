@@ -17,7 +17,7 @@ import ast
 import re
 import warnings
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from intsolver import expr as e
 from intsolver.combine import applied, as_constraint, as_expr, conjoin, disjoin, member, negative
@@ -68,11 +68,7 @@ _RELATIONS: dict[type, e.Comparison] = {
 }
 
 
-class Parsed(NamedTuple):
-    """A tree and the names in it, in the order in which they first appear."""
-
-    node: e.Node
-    names: tuple[str, ...]
+Parsed = tuple[e.Node, tuple[str, ...]]  # a tree, and its names as they first appear
 
 
 def parse(text: str) -> e.Node:
@@ -83,17 +79,17 @@ def parse(text: str) -> e.Node:
     ExpressionError
         The text is not of the language; the message points at the place.
     """
-    return read(text).node
+    return read(text)[0]
 
 
 def parse_constraint(text: str) -> Constraint:
     """Return the constraint that `text` says; raises as `parse` does."""
-    return as_constraint(read(text).node)
+    return as_constraint(read(text)[0])
 
 
 def parse_expression(text: str) -> Expr:
     """Return the integer expression that `text` says; raises as `parse` does."""
-    return as_expr(read(text).node)
+    return as_expr(read(text)[0])
 
 
 def read(text: str) -> Parsed:
@@ -114,8 +110,7 @@ def column_of(text: str, name: str) -> int | None:
 @lru_cache(maxsize=16_384)
 def _read(text: str) -> Parsed:
     line = _one_line(text)
-    plain = read_plain(line)
-    return read_tree(python_tree(line), line) if plain is None else Parsed(*plain)
+    return read_plain(line) or read_tree(python_tree(line), line)
 
 
 def read_tree(tree: ast.expr, text: str) -> Parsed:
@@ -125,7 +120,7 @@ def read_tree(tree: ast.expr, text: str) -> Parsed:
         node = reader.node(tree)
     except _Misplaced as error:
         raise ExpressionError(error.message, text, _column(text, error.tree.col_offset)) from None
-    return Parsed(node, tuple(reader.names))
+    return node, tuple(reader.names)
 
 
 def python_tree(text: str) -> ast.expr:

@@ -77,11 +77,14 @@ def read_plain(text: str) -> tuple[e.Node, tuple[str, ...]] | None:  # noqa: C90
                 if word == "not" and (not waiting or waiting[-1][0] <= _NOT):
                     waiting.append((_NOT, word))
                     continue
-                node = _operand(word)
-                if node is None:
+                if word.isidentifier():
+                    if word in _RESERVED:
+                        return None
+                    node = names[word] = e.Name(word)
+                elif word.isdigit() and (len(word) == 1 or _plain(word)):
+                    node = e.Constant(int(word))
+                else:
                     return None
-                if type(node) is e.Name:
-                    names[word] = node
             values.append(node)
             wanted = False
             continue
@@ -104,11 +107,8 @@ def read_plain(text: str) -> tuple[e.Node, tuple[str, ...]] | None:  # noqa: C90
     return None if waiting else (values[0], tuple(names))
 
 
-def _operand(word: str) -> e.Node | None:
-    if word.isdigit():
-        plain = len(word) == 1 or (len(word) <= _MAX_DIGITS and word[0] != "0")
-        return e.Constant(int(word)) if plain else None
-    return e.Name(word) if word.isidentifier() and word not in _RESERVED else None
+def _plain(digits: str) -> bool:
+    return len(digits) <= _MAX_DIGITS and digits[0] != "0"
 
 
 def _finish(waiting: list[tuple[int, str]], values: list[e.Node], least: int) -> None:

@@ -136,7 +136,7 @@ class Variable(Term):
     __slots__ = ("domain", "name")
 
     def __init__(self, name: str, domain: tuple[int, ...]) -> None:
-        super().__init__(e.Name(name), LEAF)
+        self.node, self._extent = e.Name(name), LEAF
         self.name, self.domain = name, domain
 
 

@@ -68,10 +68,10 @@ def _range(ends: list[int], text: str) -> list[int]:
 def _integer(tree: ast.expr, text: str, at: Mapping[str, int]) -> int:
     if isinstance(tree, ast.Constant) and isinstance(tree.value, bool):
         raise ExpressionError(f"{tree.value} is a truth value, expected an integer", text)
-    parsed = read_tree(_Put(at).visit(copy.deepcopy(tree)) if at else tree, text)
-    if parsed.names:
-        raise ExpressionError(f"{parsed.names[0]!r} has no value here", text, tree.col_offset)
-    found = evaluate(parsed.node, {})
+    node, names = read_tree(_Put(at).visit(copy.deepcopy(tree)) if at else tree, text)
+    if names:
+        raise ExpressionError(f"{names[0]!r} has no value here", text, tree.col_offset)
+    found = evaluate(node, {})
     if not isinstance(found, int):
         raise ExpressionError("expected an integer", text, tree.col_offset)
     return found
