@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from workbench.clumps import evaluate
 from workbench.clumps.batched_losses import losses
 from workbench.clumps.deep import deep
@@ -29,8 +30,12 @@ def test_losses_of_a_batch_are_those_of_torchvision() -> None:
         labels = torch.randint(1, 3, (number,), generator=drawn)
         targets.append({"boxes": torch.cat([corner, corner + 15], dim=1), "labels": labels})
     batch, sizes = padded_batch(model, images, (96, 96))
+    boxes, labels = (
+        pad_sequence([one[name] for one in targets], batch_first=True)
+        for name in ("boxes", "labels")
+    )
     with torch.no_grad():
-        theirs, ours = model(images, targets), losses(model, batch, sizes, targets)
+        theirs, ours = model(images, targets), losses(model, batch, sizes, boxes, labels)
     assert theirs.keys() == ours.keys()
     for name in ("loss_box_reg", "loss_rpn_box_reg"):  # every clump's regions are drawn
         torch.testing.assert_close(ours[name], theirs[name], rtol=1e-3, atol=1e-5)
@@ -39,7 +44,7 @@ def test_losses_of_a_batch_are_those_of_torchvision() -> None:
 
 
 def test_few_galaxies_are_seen_until_the_least_steps() -> None:
-    assert epochs(TrainOptions(epochs=4, batch=16), 100, 500) == 72  # of 7 steps
+    assert epochs(TrainOptions(epochs=4, batch=16), 100, 500) == 72  # of 7 steps, a multiple of six
     assert epochs(TrainOptions(epochs=4, batch=16), 5000, 500) == 4
 
 

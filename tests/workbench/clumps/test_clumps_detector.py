@@ -16,7 +16,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 from torchvision.ops import nms
 from workbench.clumps import backbones, weights
-from workbench.clumps.augment import LARGEST, augment, draw
+from workbench.clumps.augment import LARGEST, Pictures
 from workbench.clumps.detector import HALF_PIXEL, build, detect, infer, to_tensor
 from workbench.clumps.detector_config import DetectorConfig, config_from_dict
 from workbench.clumps.galaxy import Galaxy
@@ -207,21 +207,24 @@ def test_augmentation_keeps_boxes_on_what_they_hold() -> None:
         base.truth, width=150, height=250, boxes=np.array([[54.0, 94.0, 69.0, 109.0]]),
         labels=np.ones(1, np.int64), flux_ratio=np.full(1, np.nan),
     )  # fmt: skip
-    one = Sample(image, truth)
-    picture = torch.from_numpy(image.transpose(2, 0, 1).copy())
+    pictures = Pictures([Sample(image, truth)] * 2, "cpu")
     seen = set()
     for epoch in range(0, 30, 2):
-        changes = [draw(truth, 0, epoch + k, 3) for k in range(2)]
-        pixels, sizes, targets = augment([one] * 2, [picture] * 2, changes, epoch)
-        again, _, _ = augment([one] * 2, [picture] * 2, changes, epoch)
+        changes = pictures.draw(0, epoch, free_turns=epoch >= 20)
+        pixels, sizes, boxes, labels = pictures.augment([1, 0], changes, epoch)
+        again = pictures.augment([1, 0], changes, epoch)[0]
         torch.testing.assert_close(again, pixels, rtol=0, atol=0)
-        for shown, (height, width), target in zip(pixels, sizes.tolist(), targets, strict=True):
+        for shown, (height, width), box, label in zip(
+            pixels, sizes.int().tolist(), boxes[:, 0], labels[:, 0], strict=True
+        ):
             seen.add((height, width))
             assert shown[:, height:].abs().sum() == shown[:, :, width:].abs().sum() == 0
-            if len(target["boxes"]):
+            if label:
                 row, column = np.argwhere(shown[0].numpy() > 0.4).mean(axis=0)
-                centre = (target["boxes"][0, :2] + target["boxes"][0, 2:]) / 2 - HALF_PIXEL
+                centre = (box[:2] + box[2:]) / 2 - HALF_PIXEL
                 np.testing.assert_allclose([column, row], centre, atol=0.6)
+            else:
+                assert (shown[0] > 0.4).sum() < 12  # a corner of it at most
             torch.testing.assert_close(shown[0], shown[2], rtol=0, atol=1e-6)  # colours stay
     assert seen == {(LARGEST, 150), (150, LARGEST)}
 

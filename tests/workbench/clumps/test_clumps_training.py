@@ -171,8 +171,13 @@ def test_batches_hold_each_picture_once_and_one_padded_size(data: Path) -> None:
 
 def test_the_running_mean_is_young_at_first() -> None:
     mean = running_mean(0.9)
-    assert mean(torch.tensor(0.0), torch.tensor(1.0), 0).item() == pytest.approx(0.9)
-    assert mean(torch.tensor(0.0), torch.tensor(1.0), 10_000).item() == pytest.approx(0.1)
+    for step, expected in ((0, 0.9), (10_000, 0.1)):
+        average, number = [torch.zeros(2), torch.zeros(3)], [torch.tensor(0)]
+        mean(average, [torch.ones(2), torch.ones(3)], torch.tensor(step))
+        for one in average:
+            torch.testing.assert_close(one, torch.full_like(one, expected))
+        mean(number, [torch.tensor(7)], step)
+        assert number[0] == 7
 
 
 class Touch:

@@ -7,7 +7,7 @@ the same pictures. Noise is drawn on the device: equal on equal devices.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,14 +15,12 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from workbench.clumps.detector import HALF_PIXEL, padded_size
-from workbench.clumps.inject import turn_points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from workbench.clumps.galaxy import Annotation
     from workbench.clumps.samples import Sample
 
 # Same change in every band, so that colours stay: what sky, exposure and seeing vary by.
@@ -38,114 +36,169 @@ LARGEST = 224
 ON_OBJECT = 0.8
 
 
-@dataclass(frozen=True)
-class Change:
-    """What happens to one picture.
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """What happens to each of N pictures; arrays of N.
 
     Attributes
     ----------
-    top, left, height, width
-        The part that is kept, in pixels.
+    middle
+        (N, 2) x, y of the part that is kept, in pixels of the picture.
+    size
+        (N, 2) width and height of what comes out: of the part, swapped by odd quarter turns.
     turn
-        `turn % 4` quarter turns, then mirrored for 4 and more.
+        Radians, by which the part is turned about its middle.
+    mirrored
+        Whether it is mirrored after that.
     gain, gamma, noise, blur
         Factor, exponent, standard deviation of the noise (of full scale), and sigma in pixels, 0
         for none.
     """
 
-    top: int
-    left: int
-    height: int
-    width: int
-    turn: int
-    gain: float
-    gamma: float
-    noise: float
-    blur: float
+    middle: NDArray[np.float64]
+    size: NDArray[np.int64]
+    turn: NDArray[np.float64]
+    mirrored: NDArray[np.bool_]
+    gain: NDArray[np.float64]
+    gamma: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    blur: NDArray[np.float64]
 
 
-def draw(truth: Annotation, seed: int, epoch: int, index: int) -> Change:
-    """Return the change of picture `index` in an epoch."""
-    rng = np.random.default_rng([seed, epoch, index])
-    height, width = cut_size(truth.height, truth.width)
-    top = int(rng.integers(truth.height - height + 1))
-    left = int(rng.integers(truth.width - width + 1))
-    if len(truth) and rng.random() < ON_OBJECT:
-        x, y = truth.centres[int(rng.integers(len(truth)))]
-        left = _around(x, left, width, truth.width, rng)
-        top = _around(y, top, height, truth.height, rng)
-    return Change(
-        top, left, height, width, int(rng.integers(8)),
-        gain=float(1 + rng.uniform(-MOST_GAIN, MOST_GAIN)),
-        gamma=float(np.exp(rng.uniform(-MOST_GAMMA, MOST_GAMMA))),
-        noise=float(rng.uniform(0, MOST_NOISE)),
-        blur=float(rng.uniform(*BLUR_PIXELS)) if rng.random() < BLUR_PART else 0.0,
-    )  # fmt: skip
+class Pictures:
+    """Training pictures on a device, and their truth beside them on the host."""
+
+    def __init__(self, samples: Sequence[Sample], device: torch.device | str) -> None:
+        images = [np.ascontiguousarray(one.image.transpose(2, 0, 1)) for one in samples]
+        self.pixels = torch.from_numpy(np.concatenate([image.ravel() for image in images]))
+        self.pixels = self.pixels.to(device)  # steps never wait for pictures
+        self.bands = images[0].shape[0]
+        self.first = np.cumsum([0, *(image.size for image in images[:-1])])
+        truths = [one.truth for one in samples]
+        self.size = np.array([(truth.width, truth.height) for truth in truths])
+        self.number = np.array([len(truth) for truth in truths])
+        most = max(1, int(self.number.max()))
+        self.labels = np.zeros((len(truths), most), np.int64)  # 0 where a picture has fewer
+        self.centres, self.halves = np.zeros((2, len(truths), most, 2))
+        for row, truth in enumerate(truths):
+            here = slice(0, len(truth))
+            self.labels[row, here], self.centres[row, here] = truth.labels, truth.centres
+            self.halves[row, here] = (truth.boxes[:, 2:] - truth.boxes[:, :2]) / 2
+
+    def draw(self, seed: int, epoch: int, *, free_turns: bool = False) -> Changes:
+        """Return the changes of all pictures in an epoch; quarter turns unless `free_turns`."""
+        rng, number = np.random.default_rng([seed, epoch]), len(self.size)
+        size = cut_size(self.size)
+        corner = np.floor(rng.random((number, 2)) * (self.size - size + 1))
+        # A cut of this size that holds one of the objects.
+        which = np.floor(rng.random(number) * self.number).astype(int)
+        at = self.centres[np.arange(number), which].round()
+        low = (at - size + 1).clip(0, self.size - size)
+        around = low + np.floor(rng.random((number, 2)) * (at.clip(0, self.size - size) - low + 1))
+        on_object = (rng.random(number) < ON_OBJECT) & (self.number > 0)
+        corner = np.where(on_object[:, None], around, corner)
+        quarters = rng.integers(4, size=number)
+        turn = (quarters + free_turns * rng.uniform(0, 4, number)) * (np.pi / 2)
+        swapped = (quarters % 2 == 1)[:, None] & (not free_turns)
+        blurred = rng.random(number) < BLUR_PART
+        return Changes(
+            middle=corner + (size - 1) / 2,
+            size=np.where(swapped, size[:, ::-1], size),
+            turn=turn.astype(np.float64),
+            mirrored=rng.random(number) < 0.5,
+            gain=1 + rng.uniform(-MOST_GAIN, MOST_GAIN, number),
+            gamma=np.exp(rng.uniform(-MOST_GAMMA, MOST_GAMMA, number)),
+            noise=rng.uniform(0, MOST_NOISE, number),
+            blur=np.where(blurred, rng.uniform(*BLUR_PIXELS, number), 0.0),
+        )
+
+    def augment(
+        self, indices: Sequence[int], changes: Changes, noise_seed: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return changed pictures `indices`, their sizes, boxes and labels, on the device.
+
+        Returns
+        -------
+        images
+            (B, C, H, W) in [0, 1], 0 in the padding to the next multiples of the coarsest stride.
+        sizes
+            (B, 2) heights and widths without padding.
+        boxes, labels
+            (B, M, 4) from the corner of pixel 0 and (B, M), label 0 where a picture has fewer.
+        """
+        rows = np.asarray(indices)
+        # Columns and rows of an output's axes in the picture: a turn, mirrored or not.
+        axes = _axes(changes.turn[rows], changes.mirrored[rows])
+        size, middle = changes.size[rows], changes.middle[rows]
+        device, height, width = self.pixels.device, *padded_size(*size[:, ::-1].max(axis=0))
+        known = np.concatenate([
+            axes.reshape(-1, 4), middle, size, self.size[rows],
+            *(getattr(changes, name)[rows, None] for name in ("gain", "gamma", "noise")),
+        ], axis=1)  # fmt: skip
+        sent = torch.from_numpy(known).float().to(device)
+        first = torch.from_numpy(self.first[rows]).to(device)
+        with torch.autocast(device.type, enabled=False):
+            whole, inside = self._gather(sent[:, :10], first, (height, width))
+            pictures = _blurred(whole / 255, inside, changes.blur[rows].tolist())
+        generator = torch.Generator(device).manual_seed(noise_seed)
+        grey = torch.randn(inside.shape, generator=generator, device=device)
+        gain, gamma, noise = (column[:, None, None, None] for column in sent[:, 10:].T)
+        changed = (pictures.pow(gamma) * gain + grey * noise).clamp(0, 1) * inside
+        boxes, labels = self._boxes(rows, axes, middle, size)
+        return (changed, sent[:, [7, 6]], torch.from_numpy(boxes).float().to(device),
+                torch.from_numpy(labels).to(device))  # fmt: skip
+
+    def _gather(
+        self, known: Tensor, first: Tensor, shape: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """Return turned parts (B, C, H, W), linear between pixels, and (B, 1, H, W) 1 inside."""
+        axes, middle, size, whole = known[:, :4], *(known[:, k : k + 2] for k in (4, 6, 8))
+        device = known.device
+        column = torch.arange(shape[1], device=device)[None, None] - (size[:, :1, None] - 1) / 2
+        row = torch.arange(shape[0], device=device)[None, :, None] - (size[:, 1:, None] - 1) / 2
+        a, b, c, d = (axes[:, k, None, None] for k in range(4))
+        x = middle[:, 0, None, None] + a * column + b * row
+        y = middle[:, 1, None, None] + c * column + d * row
+        wide, high = (whole[:, k, None, None] for k in range(2))
+        inside = (
+            (column <= (size[:, :1, None] - 1) / 2) & (row <= (size[:, 1:, None] - 1) / 2)
+            & (x > -0.5) & (x < wide - 0.5) & (y > -0.5) & (y < high - 0.5)
+        )  # fmt: skip
+        x, y = torch.minimum(x.clamp(min=0), wide - 1), torch.minimum(y.clamp(min=0), high - 1)
+        left, top = x.floor(), y.floor()
+        right, bottom = torch.minimum(left + 1, wide - 1), torch.minimum(top + 1, high - 1)
+        plane = (wide * high).long() * torch.arange(self.bands, device=device)[:, None, None, None]
+        start, wide = first[:, None, None] + plane, wide.long()  # (C, B, 1, 1)
+        out = torch.zeros((), device=device)
+        for at_x, weight_x in ((left, left + 1 - x), (right, x - left)):
+            for at_y, weight_y in ((top, top + 1 - y), (bottom, y - top)):
+                pixels = self.pixels[start + at_y.long() * wide + at_x.long()]
+                out = out + pixels * (weight_x * weight_y)
+        return out.transpose(0, 1) * inside[:, None], inside[:, None].float()
+
+    def _boxes(
+        self, rows: NDArray[Any], axes: NDArray[Any], middle: NDArray[Any], size: NDArray[Any]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return boxes (B, M, 4) and labels (B, M) in the parts, label 0 for those outside."""
+        at = (self.centres[rows] - middle[:, None]) @ axes + (size[:, None] - 1) / 2
+        inside = ((at > -0.5) & (at < size[:, None] - 0.5)).all(axis=-1)
+        swapped = (np.abs(axes[:, 0, 0]) < 0.5)[:, None, None]
+        half = np.where(swapped, self.halves[rows][:, :, ::-1], self.halves[rows])
+        labels = np.where(inside, self.labels[rows], 0)
+        boxes = np.concatenate([at - half, at + half], axis=-1) + HALF_PIXEL
+        return np.where(labels[:, :, None] > 0, boxes, 0.0), labels
 
 
-def _around(at: float, plain: int, size: int, whole: int, rng: np.random.Generator) -> int:
-    """Return a start of a cut of `size` that holds pixel `at`; `plain` where all do."""
-    if size == whole:
-        return plain
-    low, high = max(0, round(at) - size + 1), min(whole - size, round(at))
-    return int(rng.integers(low, high + 1))
+def _axes(turn: NDArray[np.float64], mirrored: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return (N, 2, 2): columns are the directions of a part's x and y in its picture."""
+    cosine, sine = np.cos(turn).round(12), np.sin(turn).round(12)  # quarter turns are exact
+    sign = np.where(mirrored, -1.0, 1.0)
+    return np.stack([cosine * sign, -sine, sine * sign, cosine], axis=-1).reshape(-1, 2, 2)
 
 
-def cut_size(height: int, width: int) -> tuple[int, int]:
-    """Return the size of a picture after the cut to `LARGEST`."""
-    return min(height, LARGEST), min(width, LARGEST)
-
-
-def augment(
-    samples: Sequence[Sample], images: Sequence[Tensor], changes: Sequence[Change], noise_seed: int
-) -> tuple[Tensor, Tensor, list[dict[str, Tensor]]]:
-    """Return changed pictures of equal padded size, their sizes, and what the losses take.
-
-    Parameters
-    ----------
-    samples
-        For their truth.
-    images
-        Their pictures (C, H, W), bytes, on the network's device.
-
-    Returns
-    -------
-    images
-        (B, C, H, W) in [0, 1], 0 in the padding to the next multiples of the coarsest stride.
-    sizes
-        (B, 2) heights and widths without padding.
-    targets
-        For each the boxes (N, 4) from the corner of pixel 0 and labels (N,), on the host.
-    """
-    parts = [_turned(image, change) for image, change in zip(images, changes, strict=True)]
-    heights, widths = zip(*(padded_size(*part.shape[1:]) for part in parts), strict=True)
-    shape = (len(parts), parts[0].shape[0], max(heights), max(widths))
-    device = parts[0].device
-    whole = torch.zeros(shape, dtype=torch.uint8, device=device)
-    inside = torch.zeros((shape[0], 1, *shape[2:]), device=device)
-    for row, mask, part in zip(whole, inside, parts, strict=True):
-        row[:, : part.shape[1], : part.shape[2]] = part
-        mask[:, : part.shape[1], : part.shape[2]] = 1
-    with torch.autocast(device.type, enabled=False):
-        pictures = _blurred(whole.float() / 255, inside, [change.blur for change in changes])
-    generator = torch.Generator(device).manual_seed(noise_seed)
-    grey = torch.randn(inside.shape, generator=generator, device=device)
-    gain, gamma, noise = (
-        torch.tensor(values, device=device)[:, None, None, None]
-        for values in zip(*((c.gain, c.gamma, c.noise) for c in changes), strict=True)
-    )
-    sizes = torch.tensor([part.shape[1:] for part in parts], device=device)
-    targets = [_target(one.truth, change) for one, change in zip(samples, changes, strict=True)]
-    changed = (pictures.pow(gamma) * gain + grey * noise).clamp(0, 1)
-    return changed * inside, sizes, targets
-
-
-def _turned(image: Tensor, change: Change) -> Tensor:
-    part = image[
-        :, change.top : change.top + change.height, change.left : change.left + change.width
-    ]
-    part = torch.rot90(part, change.turn % 4, (1, 2))
-    return part.flip(2) if change.turn >= 4 else part
+def cut_size(size: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the sizes (..., 2) of pictures after the cut to `LARGEST`."""
+    return np.minimum(size, LARGEST)
 
 
 def _blurred(images: Tensor, inside: Tensor, sigmas: list[float]) -> Tensor:
@@ -167,18 +220,3 @@ def _blurred(images: Tensor, inside: Tensor, sigmas: list[float]) -> Tensor:
     out = images.clone()
     out[rows] = smooth[:, :-1] / smooth[:, -1:].clamp(min=1e-6)
     return out
-
-
-def _target(truth: Annotation, change: Change) -> dict[str, Tensor]:
-    """Return the boxes centred in the part of the picture, turned like it, and their labels."""
-    centres = truth.centres - np.array([change.left, change.top])
-    size = np.array([change.width, change.height])
-    kept = ((centres > -0.5) & (centres < size - 0.5)).all(axis=1)
-    at = turn_points(centres[kept], (change.width, change.height), change.turn)
-    half: NDArray[np.float64] = (truth.boxes[kept, 2:] - truth.boxes[kept, :2]) / 2
-    half = half[:, ::-1] if change.turn % 2 else half
-    boxes = np.concatenate([at - half, at + half], axis=1) + HALF_PIXEL
-    return {
-        "boxes": torch.from_numpy(boxes).float(),
-        "labels": torch.from_numpy(truth.labels[kept]),
-    }

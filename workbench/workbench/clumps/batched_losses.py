@@ -26,7 +26,7 @@ IGNORED = -1
 
 
 def losses(
-    model: FasterRCNN, images: Tensor, sizes: Tensor, targets: list[dict[str, Tensor]]
+    model: FasterRCNN, images: Tensor, sizes: Tensor, truth: Tensor, labels: Tensor
 ) -> dict[str, Tensor]:
     """Return the losses of objectness, proposals' boxes, classes and boxes.
 
@@ -36,11 +36,11 @@ def losses(
         (B, C, H, W) normalised, padded to multiples of the coarsest stride.
     sizes
         (B, 2) height and width of each without padding.
-    targets
-        For each, boxes (N, 4) in pixels from the corner of pixel 0 and labels (N,).
+    truth, labels
+        Boxes (B, M, 4) in pixels from the corner of pixel 0 and labels (B, M), label 0 where a
+        picture has fewer.
     """
     features = model.backbone(images)["0"]
-    truth, labels = _padded(targets, images.device)
     (scores,), (deltas,) = model.rpn.head([features])
     number = len(images)
     objectness = scores.permute(0, 2, 3, 1).reshape(number, -1)
@@ -51,16 +51,6 @@ def losses(
     with torch.no_grad():
         boxes, real = select_proposals(model, anchors, objectness, offsets, sizes)
     return first | _head_losses(model, features, (boxes, real), (truth, labels))
-
-
-def _padded(targets: list[dict[str, Tensor]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return boxes (B, M, 4) and labels (B, M), label 0 where a picture has fewer."""
-    most = max(1, *(len(one["labels"]) for one in targets), 1)
-    boxes, labels = torch.zeros(len(targets), most, 4), torch.zeros(len(targets), most).long()
-    for row, one in enumerate(targets):
-        boxes[row, : len(one["labels"])] = one["boxes"].cpu()
-        labels[row, : len(one["labels"])] = one["labels"].cpu()
-    return boxes.to(device), labels.to(device)
 
 
 def _overlaps(truth: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:

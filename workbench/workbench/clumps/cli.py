@@ -162,6 +162,9 @@ def _add_evaluate(commands: Any) -> None:
     add("--weights", help="detector (.safetensors)")
     add("--detections", help="or its detections (.parquet, .csv) of these pictures")
     add("--threshold", type=float, help="default: the one on the detector's card")
+    add("--choose", type=positive, metavar="NUMBER", help="choose the detector's thresholds on so "
+        "many galaxies of another seed, not those of its card (made sources)")  # fmt: skip
+    add("--orientations", type=positive, default=1, help="in which a picture is seen, up to 8")
     add("--classical", action="store_true", help="compare DoG, SEP and DAOStarFinder")
     add("--tune-number", type=positive, default=100,
         help="galaxies of another seed to tune these on (simulated, injected)")  # fmt: skip
@@ -196,10 +199,14 @@ def _run_evaluate(args: argparse.Namespace) -> int:
 
 def _methods(args: argparse.Namespace, test: list[Any], reporting: Any) -> list[Any]:
     from workbench.clumps.detecting import read_detections  # noqa: PLC0415
+    from workbench.clumps.sources import galaxies  # noqa: PLC0415
 
     made = []
     if args.weights:
-        made.append(reporting.of_detector(args.weights, test, args.threshold))
+        valid = list(galaxies(_choosing(args))) if args.choose else None
+        made.append(reporting.of_detector(
+            args.weights, test, args.threshold, valid=valid, orientations=args.orientations
+        ))  # fmt: skip
     if args.detections:
         threshold = made[0].threshold if made else args.threshold
         if threshold is None:
@@ -207,6 +214,13 @@ def _methods(args: argparse.Namespace, test: list[Any], reporting: Any) -> list[
         found = read_detections(args.detections, [galaxy.truth for galaxy in test])
         made.append(reporting.Method(Path(args.detections).name, found, threshold))
     return made
+
+
+def _choosing(args: argparse.Namespace) -> Request:
+    """Return galaxies to choose thresholds on, none of them scored."""
+    if args.source not in MADE:
+        raise WorkbenchError("--choose needs a source of made galaxies")
+    return replace(request(args), seed=args.seed + 600_000, number=args.choose)
 
 
 def _tuning(args: argparse.Namespace) -> Request:

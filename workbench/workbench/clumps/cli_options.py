@@ -53,6 +53,7 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=positive, default=8)
     add("--learning-rate", type=float, default=4e-4)
     add("--patience", type=positive, default=10)
+    add("--validate-every", type=positive, default=1, metavar="EPOCHS")
     add("--min-flux-ratio", type=float, default=0.0, help="ignore fainter truth on validation")
     add("--precision", choices=("32-true", "bf16-mixed", "16-mixed"), default="32-true")
     add("--devices", type=positive, default=1)
@@ -91,7 +92,8 @@ def plan(args: argparse.Namespace) -> Plan:
 
     options = TrainOptions(
         epochs=args.epochs, batch=args.batch, learning_rate=args.learning_rate,
-        patience=args.patience, min_flux_ratio=args.min_flux_ratio, weights=args.weights,
+        patience=args.patience, validate_every=args.validate_every,
+        min_flux_ratio=args.min_flux_ratio, weights=args.weights,
         trainable_stages=args.stages, precision=args.precision, devices=args.devices,
         seed=args.seed,
     )  # fmt: skip

@@ -93,10 +93,11 @@ def _add_speed(commands: Any) -> None:
     parser = commands.add_parser(
         "speed",
         help="pictures a second, beside torchvision's default at 800 pixels",
-        description="Random weights on 200 x 200 pictures; prints JSON.",
+        description="On simulated galaxies of 200 x 200 pixels, in memory as bytes; prints JSON.",
     )
     add = parser.add_argument
     add("--backbone", choices=sorted(BACKBONES), default=DEFAULT)
+    add("--weights", help="detector (.safetensors); default random weights of --backbone")
     add("--number", type=positive, default=64, help="pictures for the detector")
     add("--reference", type=positive, default=4, help="pictures for torchvision's")
     add("--repeats", type=positive, default=3, help="the fastest counts")
@@ -110,7 +111,10 @@ def _run_speed(args: argparse.Namespace) -> int:
     from workbench.clumps.speed import measure  # noqa: PLC0415
 
     config = DetectorConfig(backbone=args.backbone)
-    result = measure(config, args.number, args.reference, repeats=args.repeats, bf16=args.bf16)
+    result = measure(
+        config, args.number, args.reference, repeats=args.repeats, bf16=args.bf16,
+        weights=args.weights,
+    )  # fmt: skip
     say(json.dumps(result, indent=1))
     if args.record:
         from workbench.clumps import record  # noqa: PLC0415
@@ -129,13 +133,16 @@ def _add_folds(commands: Any) -> None:
     add("--from", dest="start_from", required=True, help="detector (.safetensors) to start from")
     add("--folder", help="converted s82 data; default that of FLASHCLUMP_DATA, or a download")
     add("--only", type=count, help="train this fold alone (0 to 4), score nothing")
-    add("--everything", action="store_true", help="only fine-tune on all galaxies, score nothing")
-    add("--epochs", type=positive, default=40)
-    add("--batch", type=positive, default=8)
-    add("--learning-rate", type=float, default=1e-4)
+    add("--everything", action="store_true",
+        help="fine-tune on all galaxies; its thresholds are those of the folds")  # fmt: skip
+    add("--orientations", type=positive, default=1, help="in which a picture is seen when scored")
+    add("--epochs", type=positive, default=14)
+    add("--validate-every", type=positive, default=1, metavar="EPOCHS")
+    add("--batch", type=positive, default=32)
+    add("--learning-rate", type=float, default=3e-4)
     add("--stages", type=count, default=4, help="last stages of the encoder that learn, 0 to 4")
-    add("--patience", type=positive, default=40)
     add("--precision", choices=("32-true", "bf16-mixed", "16-mixed"), default="32-true")
+    add("--cache", help="folder for finished simulated galaxies")
     add("--out", required=True, help="folder of the five runs and the report")
     add("--record", help="also write the report with hardware and versions to this .json")
     parser.set_defaults(run=_run_folds)
@@ -143,19 +150,23 @@ def _add_folds(commands: Any) -> None:
 
 def _run_folds(args: argparse.Namespace) -> int:
     from workbench.clumps import record, report  # noqa: PLC0415
-    from workbench.clumps.crossval import cross_validate, fine_tune_on_all  # noqa: PLC0415
+    from workbench.clumps.crossval import Study, cross_validate, fine_tune_on_all  # noqa: PLC0415
     from workbench.clumps.training import TrainOptions  # noqa: PLC0415
 
     options = TrainOptions(
-        epochs=args.epochs, batch=args.batch, learning_rate=args.learning_rate, ema=0.98,
-        patience=args.patience, trainable_stages=args.stages, precision=args.precision,
+        epochs=args.epochs, batch=args.batch, learning_rate=args.learning_rate, ema=0.99,
+        patience=args.epochs, validate_every=args.validate_every, trainable_stages=args.stages,
+        precision=args.precision,
     )  # fmt: skip
+    study = Study(args.start_from, options, Path(args.out), args.folder, args.cache,
+                  args.orientations)  # fmt: skip
+    if args.only is not None:
+        say(str(study.weights(args.only)))
+        return 0
     if args.everything:
-        say(str(fine_tune_on_all(args.start_from, options, args.out, args.folder)))
+        say(str(fine_tune_on_all(study)))
         return 0
-    result = cross_validate(args.start_from, options, args.out, args.folder, args.only)
-    if result is None:
-        return 0
+    result = cross_validate(study)
     report.write_report(Path(args.out), result)
     if args.record:
         record.write(args.record, report.without_nan(result))

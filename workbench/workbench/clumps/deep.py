@@ -2,10 +2,11 @@
 
 The Clump Scout labels that calibrate `simulate` are what volunteers saw in single exposures. The
 catalogue of Stripe 82 (Mehta et al. 2021) is deeper: 1-29 clumps a galaxy, half of them below
-0.7 % of its u light, on bright blue disks and in pictures of strong colours. Measured there at
-6 pixels per FWHM (contrast of clumps of 1 % and more with their surroundings, in i, r, g; 1/255):
+0.7 % of its u light, on bright blue disks and in pictures of strong colours. Its distributions are
+followed: light, size and number, and with them the pictures' scale. Measured on those pictures at
+6 pixels per FWHM (contrast of clumps of 1 to 3 % with their surroundings, in i, r, g; 1/255):
 
-    clumps 14, 16, 35   on disks of 109, 110, 136   noise 11, the same in every band
+    clumps 10, 11, 26   on disks of 102, 110, 132   noise 12, the same in every band
 """
 
 from __future__ import annotations
@@ -32,26 +33,33 @@ from workbench.clumps.scene import (
 from workbench.clumps.simulate import annotate
 from workbench.clumps.stretch import STRIPE82
 
-# u flux ratios: median and scatter (ln) of the catalogue, within what can be seen at all.
-RATIO_MEDIAN, RATIO_SCATTER = 0.008, 1.2
-RATIO_RANGE = (0.002, 0.3)
-# u flux in nanomaggies of the faintest clump: 5 % of the catalogue are fainter. Without it, labels
-# lie on nothing that can be seen.
-FAINTEST = 0.4
-# Sizes over those of `simulate`: half-light radii there are 4 PSF FWHM.
-SMALLER = 0.65
-# Pixels a side: with more of the sky around than Clump Scout's 200, as those pictures have.
-DEEP_SIDE = 260
-# Clumps a galaxy: lognormal, median 4.5, 16-84 % 2 to 9.
-NUMBER_MEDIAN, NUMBER_SCATTER, MOST = 4.5, 0.75, 28
-BRIGHTER = (0.4, 1.4)  # than the galaxies of `simulate`: the sample is of nearby, large ones
+# r magnitude, mean and scatter; ln of the half-light radius in arcsec: at 16.2 mag, per magnitude,
+# scatter.
+MAGNITUDE, MAGNITUDES = (16.0, 0.9), (13.6, 17.6)
+SIZE = (1.69, -0.22, 0.37)
+HALF_LIGHT = 1.68  # of an exponential disk, in scale lengths
+# ln of a clump's u flux in nanomaggies: in a galaxy of 96, per ln of that, scatter. Three clumps of
+# a hundred are fainter than the faintest: labels would lie on nothing that can be seen.
+CLUMP_FLUX, FAINTEST, BRIGHTEST = (0.03, 0.27, 0.86), 0.25, 0.3
+# ln of the clumps of a galaxy: half-light radius of one PSF FWHM, per ln of that, scatter.
+NUMBER, MOST = (0.52, 0.74, 0.61), 28
+# Radius in the disk in half-light radii, median and scatter (ln), and its end in scale lengths.
+RADIUS, DISK_END = (1.5, 0.5), 4.2
+APART = 1.4  # PSF FWHM between clumps: nearer ones are catalogued as one
+PIXEL = 0.039  # half-light radii, as in those pictures
+DEEP_SIDE = 300  # pixels: the central half of the area of those pictures
 SATURATION = (1.0, 1.6)  # colours of the pictures over those of the plain stretch
 # Colours u-g, g-r, r-i. Hosts scatter less than the catalogue's whole range. The clumps' are bluer
 # than catalogued: what gives the contrasts measured on the pictures.
-HOST_COLOURS = np.array([(0.94, 0.10), (0.27, 0.07), (0.10, 0.04)])
-CLUMP_COLOURS = np.array([(0.0, 0.25), (-0.30, 0.18), (-0.25, 0.12)])
+HOST_COLOURS = np.array([(0.92, 0.12), (0.27, 0.09), (0.10, 0.04)])
+CLUMP_COLOURS = np.array([(0.2, 0.25), (-0.50, 0.18), (-0.12, 0.12)])
+CLUMP_SIZE = (0.1, 0.6)  # Gaussian sigma in PSF FWHM
+# Of the catalogued light: an aperture holds some of the disk under the clump.
+CLUMP_PART = 0.7
 BRIGHT_STAR_PART = 0.25  # of the pictures hold a star of 13.5 to 17 mag
-GREY_NOISE = (4.0, 14.0)  # 1/255 of full scale
+GREY_NOISE = (6.0, 20.0)  # 1/255 of full scale, in the sky
+# The stretch is steepest in the dark: disks of those pictures show no noise.
+SKY, NOISE_FADES = 22 / 255, 0.12
 
 
 def deep(seed: int, index: int, side: int = DEEP_SIDE) -> Galaxy:
@@ -63,43 +71,65 @@ def deep(seed: int, index: int, side: int = DEEP_SIDE) -> Galaxy:
     coloured = grey + rng.uniform(*SATURATION) * (picture - grey)
     cells = int(np.ceil(side * scene.arcsec_per_px / NATIVE)) + 8
     noise = resample(rng.standard_normal((cells, cells, 1)), scene)
-    level = rng.uniform(*GREY_NOISE) / 255 * (1 - 0.6 * grey.clip(0, 1))
+    level = rng.uniform(*GREY_NOISE) / 255 * np.exp(-(grey - SKY).clip(0) / NOISE_FADES)
     shown = (coloured + level * noise).clip(0, 1)
     truth = annotate(scene, f"deep-{seed}-{index}")
     return Galaxy((shown * 255).round().astype(np.float32) / np.float32(255), truth)
 
 
 def _deepened(scene: Scene, rng: np.random.Generator) -> Scene:
-    """Return `scene` with a brighter, smoother, bluer host and clumps of the deep catalogue."""
-    old = scene.host
-    gain = float(np.exp(rng.uniform(*np.log(BRIGHTER))))
-    light = old.disk[R] + old.bulge[R]
-    bulge = 0.3 * gain * old.bulge
-    host = replace(
-        old,
-        disk=colours_to_flux(gain * light, rng.normal(*HOST_COLOURS.T)) - 0.5 * bulge,
-        bulge=bulge,
-        scale=SMALLER * old.scale,
-        bulge_size=SMALLER * old.bulge_size,
-        bar_length=SMALLER * old.bar_length,
-        bar=0.5 * gain * old.bar,
-        contrast=0.6 * old.contrast,
-    )
+    """Return `scene` with the host, the scale and the clumps of the deep catalogue."""
+    host, half_light = _host(scene.host, rng)
     total = float((host.disk + host.bulge + host.bar)[U])
-    number = int(np.clip(round(rng.lognormal(np.log(NUMBER_MEDIAN), NUMBER_SCATTER)), 1, MOST))
-    ratios = rng.lognormal(np.log(RATIO_MEDIAN), RATIO_SCATTER, number).clip(*RATIO_RANGE)
-    ratios = np.maximum(ratios, FAINTEST / total)
+    psf = scene.psf_arcsec
+    number = _lognormal(rng, NUMBER, np.log(half_light / psf))
+    fluxes = [_lognormal(rng, CLUMP_FLUX, np.log(total / 96))
+              for _ in range(int(np.clip(round(number), 1, MOST)))]  # fmt: skip
+    ratios = np.clip(np.array(fluxes), FAINTEST, BRIGHTEST * total) / total
     ratios *= min(1.0, MOST_CLUMP_LIGHT / ratios.sum())
+    changed = replace(
+        scene, host=host, arcsec_per_px=PIXEL * half_light, depth=float(rng.uniform(0.12, 0.3))
+    )
+    clumps = _clumps(changed, ratios * total, rng)
     odd = [point for point in scene.points if point.label is Label.ODD]
-    clumps = _clumps(scene, host, ratios * total, rng)
     labelled = [*clumps, *odd]
     return replace(
-        scene,
-        host=host,
-        depth=float(rng.uniform(0.2, 0.5)),
-        points=(*labelled, *_field(scene, host, rng)),
-        flux_ratio=np.array([point.flux[U] / total for point in labelled]),
+        changed,
+        points=(*labelled, *_field(changed, host, rng)),
+        flux_ratio=np.array(
+            [
+                point.flux[U] / total / (CLUMP_PART if point.label is Label.CLUMP else 1)
+                for point in labelled
+            ]
+        ),
     )
+
+
+def _lognormal(rng: np.random.Generator, law: tuple[float, float, float], at: float) -> float:
+    """Draw from the `law` of ln y: constant, slope over `at`, scatter."""
+    constant, slope, scatter = law
+    return float(np.exp(constant + slope * at + scatter * rng.standard_normal()))
+
+
+def _host(old: Host, rng: np.random.Generator) -> tuple[Host, float]:
+    """Return a brighter, smoother, bluer host and its half-light radius in arcsec."""
+    magnitude = float(np.clip(rng.normal(*MAGNITUDE), *MAGNITUDES))
+    half_light = _lognormal(rng, SIZE, magnitude - MAGNITUDE[0])
+    old_light = float((old.disk + old.bulge)[R])
+    gain = float(10 ** (0.4 * (22.5 - magnitude))) / old_light
+    larger = half_light / HALF_LIGHT / old.scale
+    bulge = 0.25 * gain * old.bulge
+    host = replace(
+        old,
+        disk=colours_to_flux(gain * old_light, rng.normal(*HOST_COLOURS.T)) - 0.5 * bulge,
+        bulge=bulge,
+        scale=larger * old.scale,
+        bulge_size=larger * old.bulge_size,
+        bar_length=larger * old.bar_length,
+        bar=0.5 * gain * old.bar,
+        contrast=0.45 * old.contrast,
+    )
+    return host, half_light
 
 
 def _field(scene: Scene, host: Host, rng: np.random.Generator) -> list[Point]:
@@ -128,27 +158,24 @@ def _field(scene: Scene, host: Host, rng: np.random.Generator) -> list[Point]:
 
 
 def _clumps(
-    scene: Scene,
-    host: Host,
-    fluxes: np.ndarray[tuple[int], np.dtype[np.float64]],
-    rng: np.random.Generator,
+    scene: Scene, fluxes: np.ndarray[tuple[int], np.dtype[np.float64]], rng: np.random.Generator
 ) -> list[Point]:
-    """Draw clumps of u `fluxes` where the disk has its light, a little outwards."""
-    placed: list[Point] = []
+    """Draw clumps of u `fluxes` in the disk, on its arms more often than between them."""
+    host, placed = scene.host, list[Point]()
     for flux in fluxes:
         for _ in range(20):
-            radius = host.scale * np.sqrt(rng.uniform(0.02, 1)) * 3.6
+            radius = HALF_LIGHT * host.scale * rng.lognormal(np.log(RADIUS[0]), RADIUS[1])
             angle = rng.uniform(0, 2 * np.pi)
             along, across = radius * np.cos(angle), radius * np.sin(angle) * host.axis_ratio
             x = along * np.cos(host.angle) - across * np.sin(host.angle)
             y = along * np.sin(host.angle) + across * np.cos(host.angle)
             inner, azimuth = disk_coordinates(host, np.array([x]), np.array([y]))
             arms = float(arm_pattern(host, inner, azimuth)[0])
-            liked = np.exp(-radius / (2.2 * host.scale)) * min(arms, 1.5) / 1.5
-            apart = all(np.hypot(x - p.x, y - p.y) > 0.8 * scene.psf_arcsec for p in placed)
-            if apart and rng.random() < liked:
+            apart = all(np.hypot(x - p.x, y - p.y) > APART * scene.psf_arcsec for p in placed)
+            if apart and radius < DISK_END * host.scale and rng.random() < min(arms, 1.5) / 1.5:
+                shape = colours_to_flux(1.0, rng.normal(*CLUMP_COLOURS.T))
+                size = float(rng.uniform(*CLUMP_SIZE)) * scene.psf_arcsec
+                light = CLUMP_PART * flux * shape / shape[U]
+                placed.append(Point(float(x), float(y), light, size, Label.CLUMP))
                 break
-        shape = colours_to_flux(1.0, rng.normal(*CLUMP_COLOURS.T))
-        size = float(rng.uniform(0.0, 0.4)) * scene.psf_arcsec
-        placed.append(Point(float(x), float(y), flux * shape / shape[U], size, Label.CLUMP))
     return placed

@@ -109,9 +109,14 @@ def curve(matches: Sequence[Match], thresholds: NDArray[np.float64] | None = Non
         thresholds = np.unique(scores)
         if len(thresholds) > 200:
             thresholds = np.unique(np.quantile(scores, np.linspace(0, 1, 200)))
-    points = [rates(matches, float(threshold)) for threshold in thresholds]
-    columns = ([getattr(p, name) for p in points] for name in ("completeness", "purity", "f1"))
-    return Curve(thresholds, *(np.array(column, dtype=np.float64) for column in columns))
+    hit = np.concatenate([m.hits for m in matches] or [np.empty(0, np.bool_)])
+    hits, found = (
+        len(part) - np.searchsorted(np.sort(part), thresholds) for part in (scores[hit], scores)
+    )
+    true = sum(len(m.counted) for m in matches)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rows = (hits / true, hits / found, 2 * hits / (found + true))
+    return Curve(thresholds, *rows)
 
 
 def choose_threshold(validation: Sequence[Match]) -> float:
@@ -126,6 +131,18 @@ def choose_threshold(validation: Sequence[Match]) -> float:
     if not len(points.thresholds):
         raise WorkbenchError("no detection on the validation galaxies: no threshold to choose")
     return float(points.thresholds[int(np.nanargmax(points.f1))])
+
+
+def thresholds_by_cut(
+    found: Sequence[Detections], truths: Sequence[Annotation]
+) -> dict[float, float]:
+    """Return the threshold of the best F1 for each flux cut at which there is something."""
+    chosen = {}
+    for cut in FLUX_CUTS:
+        matches = match_all(found, truths, min_flux_ratio=cut)
+        if any(len(match.counted) and len(match.scores) for match in matches):
+            chosen[cut] = choose_threshold(matches)
+    return chosen
 
 
 NOTHING_FOUND = 1.0  # threshold of a detector that found nothing on the validation galaxies

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from workbench.clumps.training import TrainOptions
 
 SIZES = (100, 200, 400, 800, 1600, 3200, 5000)
+VALIDATIONS = 6  # of a run, to choose its epoch
 GOAL = 0.8  # completeness and purity of the paper
 
 
@@ -75,9 +76,10 @@ def learning_curve(
     rows: list[dict[str, Any]] = []
     for start in compared:
         for size in sizes:
+            passes = epochs(plan.options, size, least_steps)
             options = replace(
                 plan.options, weights=start.weights, trainable_stages=start.stages,
-                epochs=epochs(plan.options, size, least_steps),
+                epochs=passes, validate_every=passes // VALIDATIONS or 1,
             )  # fmt: skip
             part = replace(plan, train=replace(plan.train, number=size), options=options)
             place = folder / f"{start.name.replace(', ', '-')}-{size}"
@@ -93,8 +95,12 @@ def learning_curve(
 
 
 def epochs(options: TrainOptions, size: int, least_steps: int) -> int:
-    """Return the passes over `size` galaxies: those asked for, more where these are few."""
-    return max(options.epochs, math.ceil(least_steps / math.ceil(size / options.batch)))
+    """Return the passes over `size` galaxies: those asked for, more where these are few.
+
+    More than `VALIDATIONS` are a multiple of it.
+    """
+    passes = max(options.epochs, math.ceil(least_steps / math.ceil(size / options.batch)))
+    return passes if passes < VALIDATIONS else math.ceil(passes / VALIDATIONS) * VALIDATIONS
 
 
 def _score(weights: Path, truth: list[Any], min_flux_ratio: float) -> dict[str, Any]:

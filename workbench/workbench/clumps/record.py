@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from workbench.clumps.files import write_atomically
-from workbench.clumps.run import commit
+from workbench.clumps.run import STARTS, commit
 from workbench.clumps.training import HISTORY
 from workbench.clumps.weights import read_card
 
@@ -39,11 +39,16 @@ def plain(word: str) -> str:
 
 
 def training(detector: Path) -> dict[str, Any]:
-    """Return the curves of the run that made `detector`, and its settings and scores."""
+    """Return the curves of the run that made `detector`, its starts, settings and scores."""
     card = read_card(detector)
-    lines = (detector.parent / HISTORY).read_text(encoding="utf-8").splitlines()
-    history = [json.loads(line) for line in lines]
-    return {"history": history, "training": card["training"], "validation": card["validation"]}
+    history, starts = (_rows(detector.parent / name) for name in (HISTORY, STARTS))
+    return {"starts": starts, "history": history, "training": card["training"],
+            "validation": card["validation"]}  # fmt: skip
+
+
+def _rows(place: Path) -> list[dict[str, Any]]:
+    lines = place.read_text(encoding="utf-8").splitlines() if place.is_file() else []
+    return [json.loads(line) for line in lines]
 
 
 def write(path: Path | str, content: dict[str, Any]) -> None:

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NATIVE = 0.396  # arcsec per pixel of SDSS frames
+WRAP = 48  # native pixels beyond the picture: what leaves them on one side comes in on the other
 MARGIN = 4  # native pixels around the picture, for the resampling kernel
 MOFFAT_BETA = 3.5  # wings of the SDSS PSF
 # Noise of a native pixel in i, r, g in nanomaggies: gives the pictures' sky noise of 13/255.
 SKY_NOISE = np.array([0.0156, 0.0142, 0.0104])
-ELECTRONS = 900.0  # per nanomaggie: photon noise of the galaxy itself
+ELECTRONS = 900.0  # per nanomaggie and exposure: photon noise of the galaxy itself
 # PSF FWHM and strength of the arms in i, r, g over those in r: young arms are blue.
 BAND_PSF = (0.955, 1.0, 1.10)
 BAND_ARMS = (0.8, 1.0, 1.25)
@@ -35,7 +36,7 @@ def render(scene: Scene) -> NDArray[np.float64]:
     planes = [_draw(scene, k, cells) for k in range(len(BANDS))]
     native = np.stack(planes, axis=-1)
     rng = np.random.default_rng(scene.noise_seed)
-    sigma = np.sqrt((SKY_NOISE * scene.depth) ** 2 + native.clip(0) / ELECTRONS)
+    sigma = scene.depth * np.sqrt(SKY_NOISE**2 + native.clip(0) / ELECTRONS)
     return resample(native + sigma * rng.standard_normal(native.shape), scene)
 
 
@@ -56,21 +57,35 @@ def resample(native: NDArray[np.float64], scene: Scene) -> NDArray[np.float64]:
 def _draw(scene: Scene, band: int, cells: int) -> NDArray[np.float64]:
     """Return (cells, cells) nanomaggies of one band without noise."""
     galsim = need("galsim")
-    column = BANDS[band]
-    profiles = [_disk(galsim, scene, band, cells), *_spheroids(galsim, scene, column)]
-    for point in scene.points:
-        flux = float(point.flux[column])
-        shape = (
-            galsim.Gaussian(sigma=point.size, flux=flux)
-            if point.size > 0.05
-            else galsim.DeltaFunction(flux=flux)
-        )
-        profiles.append(shape.shift(point.x, point.y))
+    profiles = [_disk(galsim, scene, band, cells), *_spheroids(galsim, scene, BANDS[band])]
     psf = galsim.Moffat(beta=MOFFAT_BETA, fwhm=scene.psf_arcsec * BAND_PSF[band])
     quick = galsim.GSParams(folding_threshold=2e-2, maxk_threshold=5e-3, maximum_fft_size=8192)
     whole = galsim.Convolve([galsim.Sum(profiles), psf], gsparams=quick)
     drawn = whole.drawImage(nx=cells, ny=cells, scale=NATIVE, method="no_pixel", dtype=float)
-    plane: NDArray[np.float64] = drawn.array
+    plane: NDArray[np.float64] = drawn.array + _points(scene, band, psf, cells)
+    return plane
+
+
+def _points(scene: Scene, band: int, psf: Any, cells: int) -> NDArray[np.float64]:
+    """Return (cells, cells) nanomaggies of the scene's points: Gaussians convolved with `psf`.
+
+    All at once in Fourier space, where a shifted Gaussian is a product of a row and a column;
+    GalSim, one after the other, takes ten times as long.
+    """
+    number = cells + 2 * WRAP
+    at = np.array([(point.x, point.y) for point in scene.points]).reshape(-1, 2)
+    flux = np.array([point.flux[BANDS[band]] for point in scene.points])
+    sizes = np.array([point.size for point in scene.points])[:, None]
+    rows = 2 * np.pi * np.fft.fftfreq(number, NATIVE)
+    columns = 2 * np.pi * np.fft.rfftfreq(number, NATIVE)
+    middle = (number - 1) / 2 * NATIVE
+    x, y = (np.exp(-1j * k * (place[:, None] + middle) - (k * sizes) ** 2 / 2)
+            for k, place in ((columns, at[:, 0]), (rows, at[:, 1])))  # fmt: skip
+    step = 2 * np.pi / (number * NATIVE)
+    drawn = psf.drawKImage(nx=number, ny=number, scale=step).real.array
+    transfer = np.fft.ifftshift(drawn)[:, : len(columns)]
+    image = np.fft.irfft2((y.T @ (flux[:, None] * x)) * transfer, (number, number))
+    plane: NDArray[np.float64] = image[WRAP:-WRAP, WRAP:-WRAP]
     return plane
 
 

@@ -123,21 +123,39 @@ def by_flux_ratio(method: Method, truths: Sequence[Annotation]) -> list[dict[str
 
 
 def of_detector(
-    weights: Path | str, test: Sequence[Galaxy], threshold: float | None = None
+    weights: Path | str,
+    test: Sequence[Galaxy],
+    threshold: float | None = None,
+    *,
+    valid: Sequence[Galaxy] | None = None,
+    orientations: int = 1,
 ) -> Method:
     """Return what a detector finds in `test`, by default with the thresholds of its card.
+
+    Parameters
+    ----------
+    valid
+        Galaxies like those of `test` to choose the thresholds on, instead of the card's.
+    orientations
+        In which each picture is seen.
 
     Raises
     ------
     WorkbenchError
-        The weights cannot be read, or a galaxy's PSF is unknown.
+        The weights cannot be read, a galaxy's PSF is unknown, or one is in `test` and `valid`.
     """
     card = need("workbench.clumps.weights").read_card(weights)
-    found = [one for _, one in run_detector(weights, test)]
+    found = [one for _, one in run_detector(weights, test, orientations=orientations)]
     if threshold is not None:
         return Method("detector", found, threshold)
-    by_cut = {float(cut): float(chosen) for cut, chosen in card.get("thresholds", {}).items()}
-    return Method("detector", found, float(card["threshold"]), by_cut)
+    if valid is None:
+        by_cut = {float(cut): float(chosen) for cut, chosen in card.get("thresholds", {}).items()}
+        return Method("detector", found, float(card["threshold"]), by_cut)
+    if both := {g.truth.name for g in valid} & {g.truth.name for g in test}:
+        raise WorkbenchError(f"{min(both)} would be chosen on and scored; give other galaxies")
+    known = [one for _, one in run_detector(weights, valid, orientations=orientations)]
+    by_cut = evaluate.thresholds_by_cut(known, [galaxy.truth for galaxy in valid])
+    return Method("detector", found, by_cut[0.0], by_cut)
 
 
 def comparators(

@@ -19,16 +19,21 @@ import torch
 from workbench.clumps import backbones
 from workbench.clumps.detector import build, infer, to_tensor
 from workbench.clumps.evaluate import (
-    FLUX_CUTS,
-    choose_threshold,
     match_all,
     summary,
     threshold_or_none_found,
+    thresholds_by_cut,
 )
 from workbench.clumps.files import write_atomically
 from workbench.clumps.samples import Split, sample
 from workbench.clumps.sources import galaxies
-from workbench.clumps.training import AtomicCheckpoints, ClumpTraining, TrainOptions, callbacks
+from workbench.clumps.training import (
+    HISTORY,
+    AtomicCheckpoints,
+    ClumpTraining,
+    TrainOptions,
+    callbacks,
+)
 from workbench.clumps.weights import load_detector, read_card, save_detector
 from workbench.errors import WorkbenchError
 
@@ -38,23 +43,30 @@ if TYPE_CHECKING:
     from torchvision.models.detection import FasterRCNN
 
     from workbench.clumps.detector_config import DetectorConfig
-    from workbench.clumps.galaxy import Annotation
-    from workbench.clumps.matching import Detections
     from workbench.clumps.pictures import Report
     from workbench.clumps.request import Request
 
 DETECTOR = "detector.safetensors"
+STARTS = "starts.jsonl"  # in a run's folder: a row each time that it began or went on
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A training run: data, network, options, and a detector to start from, if any."""
+    """A training run: data, network, options, and a detector to start from, if any.
+
+    Attributes
+    ----------
+    repeats, beside
+        How often a pass shows each picture of `train`, and further pictures that it shows once.
+    """
 
     train: Request
     valid: Request
     config: DetectorConfig
     options: TrainOptions
     start_from: str | None = None
+    repeats: int = 1
+    beside: Request | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return what must be the same for a run to go on."""
@@ -64,6 +76,8 @@ class Plan:
             "config": self.config.to_dict(),
             "options": self.options.to_dict(),
             "start_from": self.start_from,
+            "repeats": self.repeats,
+            "beside": self.beside and self.beside.describe(),
         }
 
 
@@ -76,18 +90,20 @@ def read_split(plan: Plan, report: Report | None = None) -> Split:
         One of the two parts is empty, or a picture is in both.
     """
     scaled = partial(sample, pixels_per_fwhm=plan.config.pixels_per_fwhm)
+    wanted = {"training": plan.train, "validation": plan.valid, "beside": plan.beside}
     with ThreadPoolExecutor() as pool:  # Pillow and numpy let other threads run
         parts = {
             name: list(pool.map(scaled, galaxies(request, report)))
-            for name, request in (("training", plan.train), ("validation", plan.valid))
-        }
+            for name, request in wanted.items() if request is not None
+        }  # fmt: skip
     for name, found in parts.items():
         if not any(len(one.truth) for one in found):
             raise WorkbenchError(f"{name}: {len(found)} pictures and no box; nothing to learn from")
-    names = [{one.truth.name for one in found} for found in parts.values()]
+    learning = plan.repeats * parts["training"] + parts.get("beside", [])
+    names = [{one.truth.name for one in found} for found in (learning, parts["validation"])]
     if both := names[0] & names[1]:
         raise WorkbenchError(f"{min(both)} is in training and validation; the parts must differ")
-    return Split(parts["training"], parts["validation"])
+    return Split(learning, parts["validation"])
 
 
 def train(
@@ -101,10 +117,11 @@ def train(
 ) -> Path:
     """Train in `folder`, or go on there after a kill; return the path of the detector.
 
-    The folder holds ``run.json`` (settings), ``history.jsonl`` (a row an epoch), ``checkpoints/``
-    and at the end the detector with its card. After `minutes` of training (those before a kill
-    count) the run ends as if its epochs were over. `watching` are told of what happens; one that
-    raises stops the run, which goes on from its last whole epoch the next time.
+    The folder holds ``run.json`` (settings), ``starts.jsonl`` (when it was begun and gone on with),
+    ``history.jsonl`` (a row an epoch), ``checkpoints/`` and at the end the detector with its card.
+    A run that was killed goes on after its last checkpoint. After `minutes` of training (those
+    before a kill count) the run ends as if its epochs were over. `watching` are told of what
+    happens; one that raises stops the run, which goes on from its last checkpoint the next time.
 
     Raises
     ------
@@ -117,6 +134,7 @@ def train(
         return target
     split = read_split(plan, report)
     torch.manual_seed(plan.options.seed)
+    _note_start(folder)
     model, config = _start(plan)
     module = ClumpTraining(model, config, plan.options, split)
     history, every = callbacks(folder, plan.options)
@@ -126,6 +144,7 @@ def train(
         devices=plan.options.devices,
         precision=plan.options.precision,  # type: ignore[arg-type]
         max_epochs=plan.options.epochs,
+        check_val_every_n_epoch=plan.options.validate_every,
         max_time=None if minutes is None else dt.timedelta(minutes=minutes),
         callbacks=[*every, *watching],
         plugins=[AtomicCheckpoints()],
@@ -169,6 +188,15 @@ def begin(plan: Plan, folder: Path) -> Path | None:
     return last if last.is_file() else None
 
 
+def _note_start(folder: Path) -> None:
+    """Add when, and after how many epochs, the run began or went on."""
+    history, place = folder / HISTORY, folder / STARTS
+    done = len(history.read_text(encoding="utf-8").splitlines()) if history.is_file() else 0
+    begun = {"date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "epochs_before": done}
+    before = place.read_text(encoding="utf-8") if place.is_file() else ""
+    write_atomically(place, (before + json.dumps(begun) + "\n").encode())
+
+
 def _start(plan: Plan) -> tuple[FasterRCNN, DetectorConfig]:
     if plan.start_from is None:
         return build(plan.config, plan.options.weights), plan.config
@@ -197,7 +225,7 @@ def _finish(plan: Plan, module: ClumpTraining, folder: Path, rows: list[dict[str
     threshold = threshold_or_none_found(matches)
     card = {
         "threshold": threshold,
-        "thresholds": _by_cut(found, [one.truth for one in module.split.valid]),
+        "thresholds": thresholds_by_cut(found, [one.truth for one in module.split.valid]),
         "validation": {
             "galaxies": len(module.split.valid),
             "min_flux_ratio": plan.options.min_flux_ratio,
@@ -217,16 +245,6 @@ def _finish(plan: Plan, module: ClumpTraining, folder: Path, rows: list[dict[str
         "licence": _licence(plan),
     }
     save_detector(folder / DETECTOR, model, plan.config, card)
-
-
-def _by_cut(found: list[Detections], truths: list[Annotation]) -> dict[str, float]:
-    """Return the threshold of the best F1 for each flux cut at which there is something."""
-    chosen = {}
-    for cut in FLUX_CUTS:
-        matches = match_all(found, truths, min_flux_ratio=cut)
-        if any(len(match.counted) and len(match.scores) for match in matches):
-            chosen[str(cut)] = choose_threshold(matches)
-    return chosen
 
 
 def _licence(plan: Plan) -> str:

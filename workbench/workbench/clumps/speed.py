@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
 from workbench.clumps.detector import build, infer, to_tensor
 from workbench.clumps.run import commit
+from workbench.clumps.simulate import simulate
+from workbench.clumps.weights import load_detector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,15 +25,19 @@ if TYPE_CHECKING:
     from workbench.clumps.detector_config import DetectorConfig
 
 SIDE = 200  # pixels, those of the published cutouts
+DISTINCT = 16  # simulated galaxies, seen again and again
 
 
 def measure(
-    config: DetectorConfig, number: int, reference: int, *, repeats: int = 3, bf16: bool = False
-) -> dict[str, Any]:
-    """Return pictures/s of both detectors with random weights on the GPU if there is one.
+    config: DetectorConfig, number: int, reference: int, *, repeats: int = 3, bf16: bool = False,
+    weights: Path | str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Return pictures/s of both detectors on the GPU if there is one.
 
     Parameters
     ----------
+    config
+        Of a detector with random weights, where `weights` names none.
     number, reference
         Pictures of 200 x 200 for the detector and for torchvision's, in memory as bytes; making
         tensors of them and reading the boxes back is part of the time.
@@ -40,10 +47,16 @@ def measure(
         Run both in bfloat16 where torch's autocast allows it.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    rng = np.random.default_rng(0)
-    images = [rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8) for _ in range(number)]
+    distinct = [
+        (simulate(0, index, SIDE).image * 255).astype(np.uint8) for index in range(DISTINCT)
+    ]
+    images = [distinct[k % DISTINCT] for k in range(number)]
     torch.manual_seed(0)
-    ours = build(config).eval().to(device)
+    if weights is None:
+        ours = build(config).eval().to(device)
+    else:
+        ours, config, _ = load_detector(weights)
+        ours.to(device)
     theirs = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None).eval().to(device)
 
     def run_ours(pictures: list[NDArray[np.uint8]]) -> None:
@@ -65,6 +78,7 @@ def measure(
     return {
         "pictures_per_second": rates,
         "config": config.to_dict(),
+        "weights": "random" if weights is None else Path(weights).name,
         "bf16": bf16,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.machine(),
         "threads": torch.get_num_threads(),

@@ -26,11 +26,12 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch.utils.data import DataLoader, Dataset
 
 from workbench.clumps import backbones
-from workbench.clumps.augment import augment, cut_size, draw
+from workbench.clumps.augment import Changes, Pictures, cut_size
 from workbench.clumps.batched_losses import losses
 from workbench.clumps.detector import infer, normalised, padded_size
 from workbench.clumps.evaluate import choose_threshold, match_all, rates
 from workbench.clumps.files import write_atomically
+from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from workbench.clumps.matching import Detections
     from workbench.clumps.samples import Sample, Split
 
-# Validation goes in parts of this number: few, so that most pictures find others of their size.
-VALID_PARTS = 8
 HISTORY = "history.jsonl"  # in a run's folder: a row an epoch
 
 
@@ -61,13 +60,17 @@ class TrainOptions:
     ema
         Decay of the weights' running mean a step; validation and result use the mean.
     patience
-        Epochs without a better validation F1 before the end.
+        Validations without a better F1 before the end.
+    validate_every
+        Epochs between validations and checkpoints; `epochs` is a multiple of it.
     min_flux_ratio
         Truth fainter than this is ignored on the validation galaxies.
     weights, trainable_stages
         Start of the encoder (see `backbones.encoder`), and how many of its last stages learn.
     keep_last
         Give the last epoch's weights, not those of the best: validation is too small to choose.
+    free_turns
+        Turn pictures by any angle, not by quarters: for few galaxies.
     precision, devices
         Lightning's.
     """
@@ -79,13 +82,21 @@ class TrainOptions:
     warmup: float = 0.05
     ema: float = 0.995
     patience: int = 10
+    validate_every: int = 1
     min_flux_ratio: float = 0.0
     weights: str = backbones.RANDOM
     trainable_stages: int = 4
     keep_last: bool = False
+    free_turns: bool = False
     precision: str = "32-true"
     devices: int = 1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.validate_every < 1 or self.epochs % self.validate_every:
+            raise WorkbenchError(
+                f"{self.epochs} epochs, validation every {self.validate_every}; expected a multiple"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON keeps."""
@@ -116,8 +127,8 @@ def batches(samples: Sequence[Sample], options: TrainOptions, epoch: int) -> lis
     rng = np.random.default_rng([options.seed, epoch])
     groups: dict[tuple[int, int], list[int]] = {}
     for index in rng.permutation(len(samples)):
-        height, width = samples[index].image.shape[:2]
-        size = sorted(padded_size(*cut_size(height, width)))  # a quarter turn swaps the sides
+        shape = np.array(samples[index].image.shape[:2])
+        size = sorted(padded_size(*cut_size(shape)))  # a quarter turn swaps the sides
         groups.setdefault((size[0], size[1]), []).append(int(index))
     made = [
         group[first : first + options.batch]
@@ -151,7 +162,8 @@ class ClumpTraining(pl.LightningModule):
         self.trainable = backbones.freeze(model.backbone.body, options.trainable_stages)
         # Of each validation picture in this epoch, cleared at its end.
         self.found: dict[int, Detections] = {}
-        self._pictures: list[Tensor] = []
+        self._pictures: Pictures | None = None
+        self._changes: tuple[int, Changes] | None = None  # of an epoch
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return the indices of this epoch's pictures, a batch at a time."""
@@ -162,30 +174,33 @@ class ClumpTraining(pl.LightningModule):
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Return the indices of the validation pictures, a batch at a time."""
-        rows = [list(range(k, len(self.split.valid), VALID_PARTS)) for k in range(VALID_PARTS)]
-        rows = [row for row in rows if row]
-        return DataLoader(_Indices(len(self.split.valid)), batch_sampler=_share(rows, self.trainer))
+        """Return the indices of the validation pictures of this process."""
+        mine = range(self.trainer.global_rank, len(self.split.valid), self.trainer.world_size)
+        return DataLoader(_Indices(len(self.split.valid)), batch_sampler=[list(mine)])
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """Return the sum of the four losses of region proposals and heads."""
         del batch_idx
         seed = self.options.seed * 1_000_003 + self.global_step
         torch.manual_seed(seed)  # fixes which regions are scored
-        if not self._pictures:  # all on the device: steps never wait for pictures
-            self._pictures = [_bytes(one).to(self.device) for one in self.split.train]
         indices = batch.tolist()
-        samples = [self.split.train[k] for k in indices]
-        changes = [draw(one.truth, self.options.seed, self.current_epoch, k)
-                   for one, k in zip(samples, indices, strict=True)]  # fmt: skip
-        images, sizes, targets = augment(
-            samples, [self._pictures[k] for k in indices], changes, seed
-        )
-        found = losses(self.model, normalised(self.model, images), sizes, targets)
+        pictures, changes = self._drawn()
+        images, sizes, boxes, labels = pictures.augment(indices, changes, seed)
+        found = losses(self.model, normalised(self.model, images), sizes, boxes, labels)
         total = torch.stack(list(found.values())).sum()
         self.log("train_loss", total, on_step=False, on_epoch=True, batch_size=len(indices),
                  prog_bar=True, sync_dist=True)  # fmt: skip
         return total
+
+    def _drawn(self) -> tuple[Pictures, Changes]:
+        """Return the training pictures and what happens to them in this epoch."""
+        if self._pictures is None:
+            self._pictures = Pictures(self.split.train, self.device)
+        if self._changes is None or self._changes[0] != self.current_epoch:
+            options, epoch = self.options, self.current_epoch
+            drawn = self._pictures.draw(options.seed, epoch, free_turns=options.free_turns)
+            self._changes = epoch, drawn
+        return self._pictures, self._changes[1]
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Keep what is found in these pictures."""
@@ -269,7 +284,9 @@ class History(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the epoch that ended."""
         del pl_module
-        names = ("train_loss", "val_f1", "val_completeness", "val_purity", "val_threshold")
+        names = ["train_loss"]
+        if (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0:
+            names += ["val_f1", "val_completeness", "val_purity", "val_threshold"]
         known = trainer.callback_metrics
         row = {name: float(known[name]) for name in names if name in known}
         self.rows.append({"epoch": trainer.current_epoch, **row})
@@ -290,12 +307,17 @@ def write_history(path: Path, rows: Sequence[dict[str, float]]) -> None:
     write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
-def running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Return the exponential mean of weights, over as many steps as there were at the start."""
+def running_mean(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """Return what makes weights their exponential mean, over the steps there were at the start."""
 
-    def mean(average: Tensor, current: Tensor, step: Tensor | int) -> Tensor:
-        now = min(decay, (1 + int(step)) / (10 + int(step)))
-        return average + (1 - now) * (current - average)
+    def mean(average: list[Tensor], current: list[Tensor], step: Tensor | int) -> None:
+        done = torch.as_tensor(step)  # never read back from the device: a step would wait for it
+        weight = 1 - torch.clamp((1 + done) / (10 + done), max=decay)
+        for mine, new in zip(average, current, strict=True):
+            if mine.is_floating_point():
+                mine.lerp_(new, weight.to(mine))
+            else:  # numbers of batches
+                mine.copy_(new)
 
     return mean
 
@@ -309,9 +331,10 @@ def callbacks(folder: Path, options: TrainOptions) -> tuple[History, list[Callba
         monitor="val_f1",
         mode="max",
         save_last=True,
+        every_n_epochs=options.validate_every,
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
     stop = EarlyStopping("val_f1", mode="max", patience=options.patience,
-                         check_on_train_epoch_end=True)  # fmt: skip
-    return history, [WeightAveraging(avg_fn=running_mean(options.ema)), history, stop, keep]
+                         check_on_train_epoch_end=False)  # fmt: skip
+    return history, [WeightAveraging(multi_avg_fn=running_mean(options.ema)), history, stop, keep]
