@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from intsolver.intervals import Intervals, Ranges
+from intsolver.multipliers import Multipliers
+from intsolver.slopes import is_smooth
 from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 INT64 = 1 << 62
 _BATCH = 1 << 12  # boxes that are looked at together
+_NONE = np.zeros(0, np.intp)
 _FIRST = 64  # the most promising ones at the start: a good solution early saves the most
 
 
@@ -34,6 +37,31 @@ class Found:
 
     value: int
     solution: dict[str, int]
+
+
+class _Open(NamedTuple):
+    """Boxes still to be looked at: columns of places in domains, a bound and multipliers each."""
+
+    low: NDArray[np.intp]
+    high: NDArray[np.intp]
+    bound: NDArray[np.int64]
+    multipliers: NDArray[Any]
+
+    def at(self, rows: NDArray[Any]) -> _Open:
+        """Return some of them."""
+        return _Open(*[column[rows] for column in self])
+
+    def ranked(self, few: int) -> NDArray[np.intp]:
+        """Return the boxes, so `few` most promising first: of the same bound, small ones."""
+        ranked = np.argpartition(-self.bound, few)
+        same = np.flatnonzero(self.bound[ranked] == self.bound[ranked[few]])
+        size = (self.high - self.low)[ranked[same]].sum(axis=1)
+        ranked[same] = ranked[same[np.argsort(size, kind="stable")]]
+        return ranked
+
+    def beside(self, other: _Open) -> _Open:
+        """Return these and others."""
+        return _Open(*[np.concatenate(pair) for pair in zip(self, other, strict=True)])
 
 
 class Boxes:
@@ -59,6 +87,11 @@ class Boxes:
         self.value = exact(objective)
         self.possible = [within(c) for c in constraints]
         self.range = within(objective)
+        self.multipliers: Multipliers | None = None
+        if is_smooth(objective):
+            self.multipliers = Multipliers(
+                constraints, objective, slots, variables=len(self.names), sign=self.sign
+            )
         self.limits = [  # of the objective, with whether they cannot be reached
             (within(c.of[1 - side]), c.kind == "lt")
             for c in constraints
@@ -83,32 +116,35 @@ class Boxes:
         """
         given = [parameters[name] for name in self.parameters]
         sizes = np.array([domain.size for domain in self.domains])
-        low, high = np.zeros((1, sizes.size), np.intp), (sizes - 1)[None, :]
-        bound = np.full(1, self._cap(parameters))
+        start = np.zeros((1, 0)) if self.multipliers is None else self.multipliers.start()
+        boxes = _Open(
+            np.zeros((1, sizes.size), np.intp),
+            (sizes - 1)[None, :],
+            np.full(1, self._cap(parameters)),
+            start,
+        )
         found: dict[tuple[int, ...], int] = {}
         looked_at, batch = 0, _FIRST
-        while low.shape[0]:
+        while boxes.bound.size:
             if len(found) >= top:
                 found = dict(sorted(found.items(), key=itemgetter(1), reverse=True)[:top])
-                keep = bound > min(found.values())
-                low, high, bound = low[keep], high[keep], bound[keep]
-            if low.shape[0] > batch:
-                ranked = np.argpartition(-bound, batch)
-                now, later = ranked[:batch], ranked[batch:]
-            else:
-                now, later = np.arange(low.shape[0]), np.zeros(0, np.intp)
-            looked_at += now.size
+                boxes = boxes.at(boxes.bound > min(found.values()))
+            now, later = boxes, boxes.at(_NONE)
+            if boxes.bound.size > batch:
+                ranked = boxes.ranked(batch)
+                now, later = boxes.at(ranked[:batch]), boxes.at(ranked[batch:])
+            first = not looked_at
+            looked_at += now.bound.size
             if looked_at > most:
                 return None
-            batch = max(min(2 * batch, _BATCH), low.shape[0] >> 3)
-            lows, highs = low[now], high[now]
-            hopeful, bounds = self._bounds(lows, highs, given, bound[now])
-            lows, highs, bounds = lows[hopeful], highs[hopeful], bounds[hopeful]
-            self._probe(lows, highs, given, found, top)
-            left, right, parents = _halves(lows, highs)
-            low = np.concatenate([low[later], left])
-            high = np.concatenate([high[later], right])
-            bound = np.concatenate([bound[later], bounds[parents]])
+            batch = max(min(2 * batch, _BATCH), boxes.bound.size >> 3)
+            now = self._hopeful(now, given)
+            axis: NDArray[np.intp] | None = None
+            likely: list[NDArray[np.intp]] = []
+            if self.multipliers is not None and now.bound.size:
+                now, axis, likely = self._judged(now, given, self.multipliers, first=first)
+            self._probe([now.low, now.high, (now.low + now.high) >> 1, *likely], given, found, top)
+            boxes = later.beside(_halves(now, axis))
         return [
             Found(self.sign * value, dict(zip(self.names, point, strict=True)))
             for point, value in sorted(found.items(), key=itemgetter(1), reverse=True)[:top]
@@ -126,35 +162,41 @@ class Boxes:
             cap = min(cap, int(high if self.sign > 0 else -low) - strict)
         return cap
 
-    def _bounds(
-        self,
-        low: NDArray[np.intp],
-        high: NDArray[np.intp],
-        given: list[int],
-        before: NDArray[np.int64],
-    ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-        """Return which boxes may have a solution, and what the objective is at most in each."""
-        ranges = Ranges(
-            [*[d[low[:, i]] for i, d in enumerate(self.domains)], *given],
-            [*[d[high[:, i]] for i, d in enumerate(self.domains)], *given],
+    def _ranges(self, boxes: _Open, given: list[int]) -> Ranges:
+        return Ranges(
+            [*[d[boxes.low[:, i]] for i, d in enumerate(self.domains)], *given],
+            [*[d[boxes.high[:, i]] for i, d in enumerate(self.domains)], *given],
         )
-        hopeful = np.ones(low.shape[0], bool)
+
+    def _hopeful(self, boxes: _Open, given: list[int]) -> _Open:
+        """Return the boxes that may have a solution, and what the objective is at most in each."""
+        ranges = self._ranges(boxes, given)
+        hopeful = np.ones(boxes.bound.size, bool)
         for possible in self.possible:
             hopeful &= np.asarray(possible(ranges)[1], bool)
         least, most = self.range(ranges)
-        bound = np.broadcast_to(np.asarray(most if self.sign > 0 else -least), before.shape)
-        return hopeful, np.minimum(bound, before)
+        bound = np.minimum(boxes.bound, most if self.sign > 0 else -least)
+        return boxes._replace(bound=bound).at(hopeful)
+
+    def _judged(
+        self, boxes: _Open, given: list[int], multipliers: Multipliers, *, first: bool
+    ) -> tuple[_Open, NDArray[np.intp], list[NDArray[np.intp]]]:
+        """Return boxes with better bounds, where to halve them, and places likely to be good."""
+        ranges = self._ranges(boxes, given)
+        judged = multipliers.judge(ranges.low, ranges.high, boxes.multipliers.T, first=first)
+        likely = np.where(judged.rises.T, boxes.high, boxes.low)
+        bound = np.minimum(boxes.bound, judged.bound)
+        return boxes._replace(bound=bound, multipliers=judged.multipliers.T), judged.axis, [likely]
 
     def _probe(
         self,
-        low: NDArray[np.intp],
-        high: NDArray[np.intp],
+        at: list[NDArray[np.intp]],
         given: list[int],
         found: dict[tuple[int, ...], int],
         top: int,
     ) -> None:
-        """Look at both ends and the middle of each box for solutions."""
-        places = np.concatenate([low, high, (low + high) >> 1])
+        """Look at places in boxes, such as both ends and the middle, for solutions."""
+        places = np.concatenate(at)
         if not places.size:
             return
         columns = [d[places[:, i]] for i, d in enumerate(self.domains)]
@@ -172,20 +214,16 @@ class Boxes:
             found[tuple([int(column[row]) for column in columns])] = int(value[row])
 
 
-def _halves(
-    low: NDArray[np.intp], high: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Return boxes halved where they are widest, with the box that each is of; points are done."""
-    width = high - low
+def _halves(boxes: _Open, axis: NDArray[np.intp] | None) -> _Open:
+    """Return boxes halved along an axis, where they are widest if not told; points are done."""
+    width = boxes.high - boxes.low
     widest = width.argmax(axis=1)
-    rows = np.flatnonzero(width[np.arange(low.shape[0]), widest] > 0)
-    axis = widest[rows]
-    middle = (low[rows, axis] + high[rows, axis]) >> 1
-    left_high, right_low = high[rows].copy(), low[rows].copy()
-    place = np.arange(rows.size)
+    row = np.arange(width.shape[0])
+    if axis is not None:
+        widest = np.where(width[row, axis] > 0, axis, widest)
+    rows = np.flatnonzero(width[row, widest] > 0)
+    left, axis, place = boxes.at(rows), widest[rows], np.arange(rows.size)
+    middle = (left.low[place, axis] + left.high[place, axis]) >> 1
+    left_high, right_low = left.high.copy(), left.low.copy()
     left_high[place, axis], right_low[place, axis] = middle, middle + 1
-    return (
-        np.concatenate([low[rows], right_low]),
-        np.concatenate([left_high, high[rows]]),
-        np.concatenate([rows, rows]),
-    )
+    return left._replace(high=left_high).beside(left._replace(low=right_low))

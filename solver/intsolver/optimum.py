@@ -16,6 +16,7 @@ from intsolver.errors import TooManySolutions
 from intsolver.evaluate import substitute
 from intsolver.expr import Constant, Expr
 from intsolver.parts import Diagram, Grid, Table
+from intsolver.slopes import is_smooth
 from intsolver.solutions import Solutions
 from intsolver.vector import Compiler, Env
 
@@ -32,7 +33,7 @@ Ranked = list[tuple[int, dict[str, int]]]
 _KEPT = 32  # objectives whose chains are kept
 _ROWS = 1 << 17  # states from where on boxes are tried
 _LONG = 64  # values of a domain that is worth halving
-_BOXES = 1 << 20
+_BOXES, _FEW_BOXES = 1 << 20, 1 << 17  # looked at, few where domains are short
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +106,18 @@ class Optima:
     def _boxed(self, goal: _Goal, chain: Chain, asked: Asked) -> list[Found] | None:
         """Return the best by halving boxes, None where that takes long; over a chain's variables.
 
-        Among many short domains there is little to halve.
+        Among many short domains there is little to halve, unless slopes tell where the best is.
         """
         domains = {name: self.plan.values(name, asked.pinned) for name in chain.order}
         joined = set(chain.order)
         constraints = [c for c in self.plan.constraints if c.names <= joined]
         long = max(domain.size for domain in domains.values()) > _LONG
-        if not long or not Boxes.can(domains, constraints, goal.node):
+        if not (long or is_smooth(goal.node)) or not Boxes.can(domains, constraints, goal.node):
             return None
         if not all(domain.size for domain in domains.values()):
             return []
         boxes = Boxes(self.plan.pool, domains, constraints, goal.node, largest=asked.maximize)
-        return boxes.best(asked.parameters, asked.top, _BOXES)
+        return boxes.best(asked.parameters, asked.top, _BOXES if long else _FEW_BOXES)
 
     def _completed(self, points: list[Found], goal: _Goal, chain: Chain, asked: Asked) -> Ranked:
         """Return points over a chain's variables with values for the other variables."""
