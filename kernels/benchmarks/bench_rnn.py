@@ -159,7 +159,7 @@ def table(records: Sequence[Record]) -> str:
     """Return the records as text: one line per problem and backend."""
     timing = f"{'ms':>9}{'bound':>8}{'':7}"
     heading = f"{'problem':26}{'backend':24}" + timing.replace("   ms", "   fw") + timing
-    heading = heading.replace("      ms", "   fw+bw")
+    heading = heading.replace("      ms", "   fw+bw") + f"{'host':>7}"
     lines = [f"{heading}  {'floors of fw: steps/bytes/products':34}{'error of h':>11}"]
     pairs: dict[tuple[str, str], dict[str, Record]] = {}
     for record in records:
@@ -174,6 +174,8 @@ def table(records: Sequence[Record]) -> str:
             verdict = "" if bound is None else " met" if record["ms"] <= bound else " SHORT"
             line += f"{record['ms']:9.3f}" if record else f"{'':9}"
             line += f"{bound:8.2f}{verdict:7}" if bound is not None else f"{'':15}"
+        host = pair.get("fwbw_api", {}).get("host_ms")
+        line += f"{host:7.3f}" if host else f"{'':7}"
         forward = pair["fw_api"]
         floor = "/".join(f"{value:.2f}" for value in forward.get("floor_ms", {}).values())
         line += f"  {floor:34}"
@@ -214,7 +216,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--baselines", nargs="*", default=["cudnn", "compiled", "vanilla"], help="or none"
     )
-    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=100)
     parser.add_argument("--out", type=Path, help="JSON to write")
     return parser
 

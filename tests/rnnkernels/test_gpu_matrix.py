@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,7 +34,8 @@ CASES = covering() + drawn()
 def compiled() -> None:
     if not torch.cuda.is_available():
         pytest.fail("make test-gpu needs a CUDA device, and torch sees none")
-    compile_all(CASES)
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # whose workers compile side by side anyway
+        compile_all(CASES)
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 KERNELS = ("rnnkernels", "rnnkernels.cuda", "rnnkernels.triton")
 _SOURCES = (".py", ".cu", ".cuh", ".tpl")
-_PATH = re.compile(r"(?:[A-Za-z]:)?(?:/[\w.+@-]+)+/([\w.+@-]+)")
+_PATH = re.compile(r"(?<![\w.+@-])(?:[A-Za-z]:)?(?:/[\w.+@-]+)+/([\w.+@-]+)")
 
 
 def about(

@@ -64,8 +64,8 @@ def test_a_file_that_is_no_results_says_which_line(tmp_path: Path) -> None:
 
 
 def test_paths_of_the_machine_are_cut() -> None:
-    assert provenance.plain("python /home/me/x/bench.py --out /data/r.jsonl a/b.json") == (
-        "python bench.py --out r.jsonl a/b.json"
+    assert provenance.plain("python /home/me/x/bench.py --out /data/r.jsonl a/b/c.json") == (
+        "python bench.py --out r.jsonl a/b/c.json"
     )
 
 

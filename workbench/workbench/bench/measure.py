@@ -11,10 +11,13 @@ import torch
 Timed: TypeAlias = Callable[[int], object]  # takes the number of the repeat
 _SECONDS = 0.5  # of timed repeats, at most, beyond the least number
 _LEAST = 3
+_QUEUED = 20  # calls that a device's queue holds without making the host wait
 
 
 def measure(call: Timed, device: torch.device, repeats: int) -> dict[str, Any]:
     """Return median and quartiles in ms, the number of repeats, and the peak of memory in bytes.
+
+    On a GPU also `host_ms`, what the host takes to queue a call.
 
     Warm-up is three calls, one if a call takes long. Repeats are fewer than asked for where they
     would take longer than half a second, but three at least.
@@ -27,6 +30,8 @@ def measure(call: Timed, device: torch.device, repeats: int) -> dict[str, Any]:
     points = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
     low, middle, high = torch.tensor(times, dtype=torch.float64).quantile(points).tolist()
     found = {"ms": middle, "ms_p25": low, "ms_p75": high, "repeats": count}
+    if device.type == "cuda":
+        found["host_ms"] = _queued(call, min(count, _QUEUED), device)
     return found | {"peak_memory": _peak(call, device)}
 
 
@@ -47,6 +52,17 @@ def _events(call: Timed, count: int) -> list[float]:
         end.record()
     torch.cuda.synchronize()
     return [start.elapsed_time(end) for start, end in pairs]
+
+
+def _queued(call: Timed, count: int, device: torch.device) -> float:
+    """Return the ms after which the host has queued a call: what bounds calls faster than that."""
+    synchronize(device)
+    began = time.perf_counter()
+    for k in range(count):
+        call(k)
+    took = time.perf_counter() - began
+    synchronize(device)
+    return 1e3 * took / count
 
 
 def _event() -> torch.cuda.Event:
