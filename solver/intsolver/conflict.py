@@ -32,7 +32,7 @@ _MAX_ROWS = 200_000  # states of an optimum that a relaxation is worth
 _MAX_STATES = 15_000  # assignments looked at to tell whether some constraints can be met
 _PATIENCE = 40  # times as many to tell whether a member can be left out
 _MAX_SETS = 200
-_MAX_HARD = 8  # sets of which it could not be told before members are left out one by one
+_MAX_HARD = 4  # sets of which it could not be told before members are left out one by one
 _MAX_STEPS = 20_000
 
 
@@ -58,12 +58,18 @@ class Parts:
         self.undecided: dict[frozenset[int], int] = {}  # looked at so many states, and told nothing
         self._solvers: dict[tuple[tuple[Constraint, ...], frozenset[str]], Solver] = {}
 
+    @cached_property
+    def _implied(self) -> list[tuple[Constraint, Constraint, Constraint]]:
+        return implied(self.system.constraints, self.domains)
+
     def solver(self, constraints: tuple[Constraint, ...], names: frozenset[str]) -> Solver:
         """Return a solver of some constraints over the variables among `names`."""
         key = constraints, names.intersection(self.domains)
         if key not in self._solvers:
             variables = tuple([(k, v) for k, v in self.domains.items() if k in names])
-            stated = (*constraints, *implied(constraints, self.domains))
+            given = set(map(id, constraints))
+            sums = [node for a, b, node in self._implied if id(a) in given and id(b) in given]
+            stated = (*constraints, *sums)
             each = tuple(map(names_of, stated))
             system = System(variables, self.parameters, stated, each)
             self._solvers[key] = Solver(system, exact=True)

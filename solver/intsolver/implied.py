@@ -25,22 +25,22 @@ _MOST_TERMS = 40
 
 def implied(
     constraints: Iterable[Constraint], domains: Mapping[str, Sequence[int]]
-) -> list[Constraint]:
-    """Return inequalities that follow from pairs of constraints and have fewer terms than these."""
+) -> list[tuple[Constraint, Constraint, Constraint]]:
+    """Return pairs of constraints with what follows from them and has fewer terms than these."""
     order: dict[Expr, int] = {}
     known = []
     for node in constraints:
         for small, large in _inequalities(node):
             found = _difference(small, large, order)
             if found is not None:
-                known.append(_without_common(found, domains))
+                known.append((node, _without_common(found, domains)))
     sums = []
-    for one, other in combinations(known, 2):
+    for (node, one), (other_node, other) in combinations(known, 2):
         total = _added(one, other, 1)
         if len(total) + 2 < len(one) + len(other):  # one pair of terms and more is gone
             rest = _without_common(total, domains)
-            sums.append(e.Compare("<=", _node(rest), e.Constant(0)))
-    return list[e.Constraint](sums)
+            sums.append((node, other_node, e.Compare("<=", _node(rest), e.Constant(0))))
+    return list[tuple[e.Constraint, e.Constraint, e.Constraint]](sums)
 
 
 def _inequalities(node: Constraint) -> list[tuple[Expr, Expr]]:
