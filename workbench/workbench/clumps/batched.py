@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SMALLEST = 1e-3  # pixels a side, torchvision's own limit for proposals
 SMALLEST_FOUND = 1e-2  # and for detections
+PASSES = 3  # of a suppression before the host asks whether it is done, for which a GPU waits
 MOST_FOUND = 400  # boxes of one picture before the first suppression, two a proposal
 
 
@@ -38,10 +39,11 @@ def suppress(boxes: Tensor, valid: Tensor, limit: float, labels: Tensor | None =
     overlap = (overlap & surer.triu(1) & valid[:, :, None] & valid[:, None, :]).float()
     keep = valid
     while True:
-        again = valid & (torch.bmm(keep.float()[:, None], overlap)[:, 0] == 0)
-        if torch.equal(again, keep):
+        before = keep
+        for _ in range(PASSES):
+            keep = valid & (torch.bmm(keep.float()[:, None], overlap)[:, 0] == 0)
+        if torch.equal(keep, before):
             return keep
-        keep = again
 
 
 def intersection_over_union(first: Tensor, second: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ that of the best F1 on what the other folds' detectors found in their own held-o
 
 from __future__ import annotations
 
-import itertools
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.clumps import evaluate
+from workbench.clumps.brightness import flux_ratios
 from workbench.clumps.detecting import run_detector
 from workbench.clumps.files import write_atomically
 from workbench.clumps.inject import outline
@@ -31,11 +31,15 @@ from workbench.errors import WorkbenchError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from numpy.typing import NDArray
+
     from workbench.clumps.galaxy import Annotation, Galaxy
     from workbench.clumps.training import TrainOptions
 
 
 ON_HOST = ", on the host"  # only what is in the galaxy, as the classical methods are confined
+BY_LIGHT = ", cut by light"  # and for a flux cut, bright enough as measured on the picture
+LIGHT = (0.0, 0.25, 0.5, 0.75, 1.0)  # least measured light, in units of the cut, that are tried
 LEVEL = 0.5  # score that each fold's threshold is moved to
 # Simulated galaxies like those of Stripe 82: curves while training, the zero-shot threshold.
 WATCHED = Request(source="deep", number=16, seed=77_000_000)
@@ -109,19 +113,20 @@ def cross_validate(study: Study) -> dict[str, Any]:
     truths = [galaxy.truth for test in tests for galaxy in test]
     named = [("fine-tuned on the other folds", tuned), ("not fine-tuned", plain)]
     named += [(f"{name}{ON_HOST}", on_hosts(found, tests)) for name, found in named]
+    named += [(f"{name}{BY_LIGHT}", found) for name, found in named[2:]]
     methods = [_method(name, found, tests) for name, found in named]
     made = list(galaxies(replace(CHOOSING, cache=study.cache)))
     chosen = evaluate.choose_threshold(
         evaluate.match_all(study.found(study.start_from, made), _truths(made))
     )
-    for name, found in (("zero-shot", plain), (f"zero-shot{ON_HOST}", named[-1][1])):
+    for name, found in (("zero-shot", plain), (f"zero-shot{ON_HOST}", named[3][1])):
         methods.append(Method(name, [one for part in found for one in part], chosen))
     about = {"start_from": Path(study.start_from).name, "options": study.options.to_dict(),
              "repeats": REPEATS, "beside": BESIDE.describe(), "orientations": study.orientations,
              "thresholds": "of a fold: the other folds; zero-shot: simulated galaxies"}  # fmt: skip
     result = report(methods, truths, about)
     for row, (_, found) in zip(result["methods"], named, strict=False):
-        row["rates"] = by_fold_thresholds(found, tests)
+        row["rates"] = by_fold_thresholds(found, tests, cut_light=BY_LIGHT in row["name"])
     return result
 
 
@@ -148,46 +153,88 @@ def fine_tune_on_all(study: Study) -> Path:
 
 
 def by_fold_thresholds(
-    found: list[list[Detections]], tests: list[list[Galaxy]]
+    found: list[list[Detections]], tests: list[list[Galaxy]], *, cut_light: bool = False
 ) -> list[dict[str, Any]]:
-    """Return the rates with each fold's threshold chosen, for each flux cut, on the others."""
+    """Return the rates with each fold's threshold chosen, for each flux cut, on the others.
+
+    With `cut_light` also the least measured light is chosen there, in units of the flux cut, and
+    what is fainter left out: the score alone does not know a bright clump from a faint one.
+    """
+    light = _light(found, tests) if cut_light else []
     rows = []
-    for criterion, cut in itertools.product(Criterion, evaluate.FLUX_CUTS):
-        chosen = _thresholds(found, tests, cut)
-        counted = np.concatenate([
-            evaluate.counts(evaluate.match_all(one, _truths(test), criterion, cut), threshold)
-            for one, test, threshold in zip(found, tests, chosen, strict=True)
-        ])  # fmt: skip
-        scored = evaluate.Rates(*map(int, counted.sum(axis=0)))
-        rows.append({
-            "criterion": str(criterion), "min_flux_ratio": cut, "thresholds": chosen,
-            "hits": scored.hits, "found": scored.found, "true": scored.true,
-            "completeness": scored.completeness, "purity": scored.purity, "f1": scored.f1,
-            "interval_95": evaluate.intervals(counted),
-        })  # fmt: skip
-    return rows
+    for cut in evaluate.FLUX_CUTS:
+        parts = LIGHT if cut_light and cut else (0.0,)
+        kept = {part: _brighter(found, light, part * cut) if part else found for part in parts}
+        chosen = _chosen(kept, tests, cut)
+        for criterion in Criterion:
+            counted = np.concatenate([
+                evaluate.counts(
+                    evaluate.match_all(kept[part][fold], _truths(test), criterion, cut), threshold
+                )
+                for fold, (test, (part, threshold)) in enumerate(zip(tests, chosen, strict=True))
+            ])  # fmt: skip
+            scored = evaluate.Rates(*map(int, counted.sum(axis=0)))
+            rows.append({
+                "criterion": str(criterion), "min_flux_ratio": cut,
+                "thresholds": [threshold for _, threshold in chosen],
+                "least_light": [part for part, _ in chosen],
+                "hits": scored.hits, "found": scored.found, "true": scored.true,
+                "completeness": scored.completeness, "purity": scored.purity, "f1": scored.f1,
+                "interval_95": evaluate.intervals(counted),
+            })  # fmt: skip
+    return sorted(rows, key=lambda row: row["criterion"] != str(Criterion.DISTANCE))
 
 
-def _thresholds(
-    found: list[list[Detections]], tests: list[list[Galaxy]], cut: float
-) -> list[float]:
-    matches = [
-        evaluate.match_all(one, _truths(test), Criterion.DISTANCE, cut)
-        for one, test in zip(found, tests, strict=True)
-    ]
+def _light(
+    found: list[list[Detections]], tests: list[list[Galaxy]]
+) -> list[list[NDArray[np.float64]]]:
     return [
-        evaluate.choose_threshold(
-            [one for fold, part in enumerate(matches) if fold != mine for one in part]
-        )
-        for mine in range(len(matches))
+        [flux_ratios(galaxy, one.boxes) for one, galaxy in zip(part, test, strict=True)]
+        for part, test in zip(found, tests, strict=True)
     ]
+
+
+def _brighter(
+    found: list[list[Detections]], light: list[list[NDArray[np.float64]]], least: float
+) -> list[list[Detections]]:
+    """Return what has at least so much of its galaxy's light."""
+    return [
+        [
+            Detections(one.boxes[have >= least], one.scores[have >= least],
+                       one.labels[have >= least])
+            for one, have in zip(part, mine, strict=True)
+        ]
+        for part, mine in zip(found, light, strict=True)
+    ]  # fmt: skip
+
+
+def _chosen(
+    kept: dict[float, list[list[Detections]]], tests: list[list[Galaxy]], cut: float
+) -> list[tuple[float, float]]:
+    """Return for each fold the least light and the threshold of the best F1 on the others."""
+    matches = {
+        part: [
+            evaluate.match_all(one, _truths(test), Criterion.DISTANCE, cut)
+            for one, test in zip(found, tests, strict=True)
+        ]
+        for part, found in kept.items()
+    }
+    best = []
+    for mine in range(len(tests)):
+        points = []
+        for part, each in matches.items():
+            others = [one for fold, those in enumerate(each) if fold != mine for one in those]
+            threshold = evaluate.choose_threshold(others)
+            points.append((evaluate.rates(others, threshold).f1, part, threshold))
+        best.append(max(points)[1:])
+    return best
 
 
 def _method(name: str, found: list[list[Detections]], tests: list[list[Galaxy]]) -> Method:
     """Return the detections of all folds, scores moved so that their thresholds are one."""
     levelled = [
         _levelled(one, threshold)
-        for part, threshold in zip(found, _thresholds(found, tests, 0.0), strict=True)
+        for part, (_, threshold) in zip(found, _chosen({0.0: found}, tests, 0.0), strict=True)
         for one in part
     ]
     return Method(name, levelled, LEVEL)

@@ -215,7 +215,7 @@ def _finish(plan: Plan, module: ClumpTraining, folder: Path, rows: list[dict[str
     which = "last.ckpt" if plan.options.keep_last else "best.ckpt"
     best = torch.load(folder / "checkpoints" / which, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
-    model = module.model.cpu().eval()
+    model = module.model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     found = infer(model, plan.config, [to_tensor(one.image) for one in module.split.valid])
     matches = match_all(
         found,
@@ -244,7 +244,7 @@ def _finish(plan: Plan, module: ClumpTraining, folder: Path, rows: list[dict[str
         "commit": commit(),
         "licence": _licence(plan),
     }
-    save_detector(folder / DETECTOR, model, plan.config, card)
+    save_detector(folder / DETECTOR, model.cpu(), plan.config, card)
 
 
 def _licence(plan: Plan) -> str:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from workbench.plotting import TEMPLATE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -29,7 +31,7 @@ def empty(epochs: int) -> go.Figure:
         )  # fmt: skip
     figure.update_layout(
         height=HEIGHT,
-        template="plotly_white",
+        template=TEMPLATE,
         margin={"l": 50, "r": 50, "t": 60, "b": 70},
         legend={"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0.5, "xanchor": "center"},
         showlegend=True,

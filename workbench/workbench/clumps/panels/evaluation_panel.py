@@ -12,6 +12,7 @@ from workbench.clumps import evaluate
 from workbench.clumps.panels import outcome
 from workbench.clumps.panels.evaluation_state import EvaluationState, Scored
 from workbench.clumps.panels.outcome import Fate
+from workbench.plotting import TEMPLATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,7 +152,7 @@ def _empty() -> go.Figure:
     figure.add_scatter(x=[], y=[], mode="markers", showlegend=False,
         marker={"color": list(_COLOURS.values()), "size": 10})  # fmt: skip
     figure.update_layout(
-        width=_WIDTH, height=400, template="plotly_white", showlegend=True,
+        width=_WIDTH, height=400, template=TEMPLATE, showlegend=True,
         margin={"l": 50, "r": 10, "t": 30, "b": 40},
         legend={"orientation": "h", "y": -0.18, "yanchor": "top", "x": 0.5, "xanchor": "center"},
         xaxis={"title": "score threshold"}, yaxis={"range": [-0.02, 1.04]},
