@@ -71,6 +71,13 @@ def test_recorded_figures_say_so_and_rnns_run(page: Page, lab: Lab) -> None:
             re.compile("recorded on NVIDIA|measured here")
         )
         notebook.shot(f"bench-figure-{k}")
+    notebook.theme("JupyterLab Dark")
+    for k in range(figures.count()):  # on the page's background, readable in both themes
+        figures.nth(k).scroll_into_view_if_needed()
+        notebook.shot(f"bench-figure-{k}-dark")
+        background = figures.nth(k).locator(".main-svg").first
+        expect(background).to_have_css("background", re.compile(r"rgba\(0, 0, 0, 0\)"))
+    notebook.theme("JupyterLab Light")
     run = run_notebook(page, lab, "notebooks/20_run_an_rnn.ipynb")
     found = run.ask(
         "found and {k: float((v - found['reference']).abs().max()) for k, v in found.items()}"

@@ -104,7 +104,7 @@ class Comparison:
         galaxies = len(next(iter(self.counts.values())))
         figure.update_layout(
             title=f"on {galaxies} untouched galaxies, 95 % intervals", yaxis_range=[0, 1],
-            template="plotly_white", height=380, width=760, barmode="group",
+            template=need("workbench.plotting").TEMPLATE, height=380, width=760, barmode="group",
         )  # fmt: skip
         return figure
 

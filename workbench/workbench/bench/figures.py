@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from workbench.bench.case import BACKENDS, DIRECTIONS
+from workbench.plotting import TEMPLATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,7 @@ COLOURS = {
     "vanilla": "#e69f00",
     "attention": "#f0e442",
 }
-_PUBLISHED_COLOURS = ("#000000", "#666666", "#aaaaaa")
+_PUBLISHED_COLOURS = ("#777777", "#999999", "#bbbbbb")
 AXES = {"head_dim": "head size", "batch": "batch", "steps": "time steps"}
 _FLOOR_COLOURS = {"steps": "#0072b2", "bytes": "#009e73", "products": "#d55e00"}
 _FLOOR_NAMES = {
@@ -54,7 +55,7 @@ def empty(over: str, direction: str, source: str, title: str) -> go.Figure:
     """Return a figure of ms against `over` without lines, both axes logarithmic."""
     figure = go.Figure()
     figure.update_layout(
-        template="plotly_white",
+        template=TEMPLATE,
         height=480,
         margin={"l": 60, "r": 20, "t": 60, "b": 50},
         title={"text": f"{title}<br><sup>{source}</sup>"},
@@ -182,7 +183,7 @@ def speed_up(
     )
     figure.add_vline(1, line={"dash": "dot", "color": "#666"})
     figure.update_layout(
-        template="plotly_white",
+        template=TEMPLATE,
         height=130 + 24 * len(bars),
         margin={"l": 170, "r": 40, "t": 60, "b": 50},
         title={"text": f"{title}<br><sup>{source}</sup>"},
@@ -241,7 +242,7 @@ def roofline(sweep: Sweep, direction: str = "forward") -> go.Figure:
             marker={"color": colour, "size": 8, "symbol": symbol},
         )
     figure.update_layout(
-        template="plotly_white", height=460, margin={"l": 60, "r": 20, "t": 60, "b": 50},
+        template=TEMPLATE, height=460, margin={"l": 60, "r": 20, "t": 60, "b": 50},
         title={"text": f"measured against the floor<br><sup>{sweep.source}</sup>"},
     )  # fmt: skip
     figure.update_xaxes(title="highest floor, ms", type="log")

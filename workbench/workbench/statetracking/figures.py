@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from workbench import provenance
 from workbench.errors import WorkbenchError
+from workbench.plotting import TEMPLATE
 from workbench.statetracking import record
 from workbench.statetracking.settings import Settings
 from workbench.statetracking.tasks import TASKS, find_task
@@ -34,7 +35,7 @@ def empty(kind: str, runs: Sequence[Settings]) -> go.Figure:
     figure.update_layout(
         margin={"l": 60, "r": 20, "t": 60, "b": 80},
         height=400,
-        template="plotly_white",
+        template=TEMPLATE,
         legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0.5, "xanchor": "center"},
         showlegend=True,
         yaxis={"range": [-0.02, 1.04], "tickformat": ".0%"},

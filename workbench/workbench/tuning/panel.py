@@ -15,6 +15,7 @@ from rnnkernels.errors import RnnError
 from rnnkernels.plan import broken_limits, describe, predicted
 
 from workbench.errors import WorkbenchError
+from workbench.plotting import TEMPLATE
 from workbench.tuning.launches import LIMITS, SHAPE, launches
 from workbench.tuning.picture import picture
 from workbench.tuning.records import HERE, Point, agreement, recorded
@@ -161,7 +162,7 @@ class LaunchTuner(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no type
                 "symbol": ["star" if own else "circle" for own in here],
                 "size": [16 if own else 6 for own in here],
                 "opacity": [1.0 if own else 0.7 for own in here],
-                "line": {"color": "black", "width": [1 if own else 0 for own in here]},
+                "line": {"color": "#7a7a7a", "width": [1 if own else 0 for own in here]},
             },
             hovertemplate="%{text}<br>%{x:,.0f} ns predicted, %{y:,.0f} ns measured<extra></extra>",
         )
@@ -172,6 +173,7 @@ class LaunchTuner(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no type
             line = {"color": "grey", "dash": "dot"}
             self.figure.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line=line))
         self.figure.update_layout(
+            template=TEMPLATE,
             width=560,
             height=420,
             showlegend=False,
