@@ -1,25 +1,22 @@
-"""A group of variables that constraints connect, and how it is solved.
+"""A group of variables that constraints connect, and how it is solved: by a chain of levels.
 
-Few assignments are looked at in one piece, otherwise it is a chain of levels; where parameters
-occur, what does not depend on them stands from one solve to the next. Each is made when it is
-first needed.
+Where parameters occur, what does not depend on them stands from one solve to the next. Each is made
+when it is first needed. Groups of few assignments are `Small`.
 """
 
 from __future__ import annotations
 
 import contextlib
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from intsolver.build import build
-from intsolver.chain import INT64, Chain
 from intsolver.errors import TooManySolutions
 from intsolver.order import arrange
 from intsolver.parts import Diagram, Table
 from intsolver.search import search
-from intsolver.small import MOST, MOST_AGAIN, MOST_VARIABLES, Small
 from intsolver.standing import Standing, stand
 
 if TYPE_CHECKING:
@@ -27,10 +24,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from intsolver.chain import Chain
     from intsolver.lower import Low, Pool
     from intsolver.narrow import Domains
     from intsolver.parts import Part
 
+N = TypeVar("N")
 _PATIENCE = 1 << 21  # states looked at depth first before those of a level are merged
 _ROWS, _MOST_ROWS = 1 << 15, 1 << 23  # merged states of a level at first, and at most
 SMALL = 30_000  # below that many assignments looking ahead costs more than it saves
@@ -44,29 +43,16 @@ class Component:
     ) -> None:
         self.pool, self.constraints, self.domains = pool, constraints, domains
         self.names = tuple(names)
-        self._small: Small | None = None
-        cells = assignments(names, domains)
-        self._large = cells > SMALL
-        most = min(MOST, MOST_AGAIN) if any(c.parameters for c in constraints) else MOST
-        if cells <= most and len(names) <= MOST_VARIABLES and not self._exact():
-            self._small = Small(pool, names, constraints, domains)
+        self._large = assignments(names, domains) > SMALL
 
     @cached_property
     def _arranged(self) -> tuple[tuple[str, ...], list[tuple[Low, ...]] | None]:
-        if self._small is not None:
-            return self.names, None
         return arrange(self.pool, self.names, self.constraints, self.domains, large=self._large)
 
     @property
     def order(self) -> tuple[str, ...]:
         """The variables in the order in which the set is lexicographic."""
         return self._arranged[0]
-
-    def _exact(self) -> bool:
-        """Return whether 64 bits are too few."""
-        return any(c.peak >= INT64 for c in self.constraints) or any(
-            self.domains[name].dtype.hasobject for name in self.names
-        )
 
     @cached_property
     def _chain(self) -> Chain:
@@ -94,8 +80,6 @@ class Component:
         self, parameters: Mapping[str, int], pinned: Mapping[str, int], max_rows: int
     ) -> Part:
         """Return every solution; raises as `Solver.solve`."""
-        if self._small is not None:
-            return self._small.solve(parameters, pinned)
         standing = self._standing
         if standing is not None and standing.rows <= max_rows:
             return standing.solve(parameters, pinned)
@@ -106,7 +90,7 @@ class Component:
 
         Rows at which a constraint with parameters is undefined are left out.
         """
-        standing = None if self._small is not None else self._standing
+        standing = self._standing
         if standing is None:
             return None
         return {name: standing.column(name) for name in self.names}
@@ -132,8 +116,6 @@ class Component:
         where that takes long, all states of each level are looked at together, as far as they
         are not too many; then depth first again, each time with more patience.
         """
-        if self._small is not None:
-            return self._small.solve(parameters, pinned)
         if (standing := self.__dict__.get("_standing")) is not None:  # solved before
             part = standing.solve(parameters, pinned)
             return Table(part.at(np.arange(min(n, part.count))), min(n, part.count))
@@ -159,9 +141,12 @@ def assignments(names: Iterable[str], domains: Domains) -> float:
 
 
 def components(
-    names: Sequence[str], constraints: Sequence[Low]
-) -> list[tuple[list[str], list[Low]]]:
-    """Return groups of variables that constraints connect, each with its constraints."""
+    names: Sequence[str], constraints: Iterable[tuple[N, frozenset[str]]]
+) -> list[tuple[list[str], list[N]]]:
+    """Return groups of variables that constraints connect, each with its constraints.
+
+    A constraint comes with the variables among `names` that it reads, at least one.
+    """
     leader: dict[str, str] = {}
 
     def find(name: str) -> str:
@@ -169,18 +154,19 @@ def components(
             leader[name] = name = leader[leader[name]]
         return name
 
-    for node in constraints:
+    constraints = list(constraints)
+    for _, reads in constraints:
         first = None
-        for name in node.names:
+        for name in reads:
             leader.setdefault(name, name)
             if first is None:
                 first = find(name)
             else:
                 leader[find(name)] = first
-    groups: dict[str, tuple[list[str], list[Low]]] = {}
+    groups: dict[str, tuple[list[str], list[N]]] = {}
     for name in names:
         if name in leader:
             groups.setdefault(find(name), ([], []))[0].append(name)
-    for node in constraints:
-        groups[find(next(iter(node.names)))][1].append(node)
+    for node, reads in constraints:
+        groups[find(next(iter(reads)))][1].append(node)
     return list(groups.values())

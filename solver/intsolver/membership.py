@@ -37,6 +37,7 @@ class Membership:
         plan, pool = self.plan, self.plan.pool
         rows = next(iter(columns.values())).size if columns else 1
         ok = np.ones(rows, bool)
+        constraints = plan.constraints
         if not plan.possible(self.parameters, {}):
             return ~ok
         for name, column in columns.items():
@@ -44,7 +45,7 @@ class Membership:
             if name in self.pinned:
                 ok &= column == self.pinned[name]
         kept = np.flatnonzero(ok)
-        wide = any(c.peak >= INT64 for c in plan.constraints)
+        wide = any(c.peak >= INT64 for c in constraints)
         slots = {id(pool.name(n)): i for i, n in enumerate(columns) if n not in plan.fixed}
         base: list[Any] = [
             column[kept].astype(object if wide or plan.narrow[name].dtype.hasobject else np.int64)
@@ -54,7 +55,7 @@ class Membership:
             slots[id(pool.name(p))] = len(base)
             base.append(self.parameters[p])
         compiler = Compiler(pool, slots, wide=wide)
-        for node in plan.constraints:
+        for node in constraints:
             env = Env(base)
             verdict = compiler(node)(env)
             if env.bad is not None:

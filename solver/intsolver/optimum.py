@@ -68,6 +68,8 @@ class Optima:
         numbers = {name: Constant(value) for name, value in asked.parameters.items()}
         sense = (1 if asked.maximize else -1) if asked.top == 1 else 0
         goal = self._goal(substitute(objective, numbers), sense)
+        if not self.plan.possible(asked.parameters, asked.pinned):
+            return []
         if goal.chain is None:
             return self._any(goal.node, asked)
         try:

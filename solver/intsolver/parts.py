@@ -12,7 +12,7 @@ from intsolver.chain import Spans
 from intsolver.errors import TooManySolutions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,34 +45,29 @@ class Grid:
     domains: Mapping[str, NDArray[Any]]
     names: tuple[str, ...] = field(init=False)
     count: int = field(init=False)
+    _inner: dict[str, int] = field(init=False)  # rows in a row with the same value
 
     def __post_init__(self) -> None:
         self.names = tuple(self.domains)
+        self._inner = {}
         self.count = 1
-        for domain in self.domains.values():
-            self.count *= domain.size
-
-    def _repeats(self) -> Iterator[tuple[str, NDArray[Any], int]]:
-        inner = self.count
-        for name, domain in self.domains.items():
-            inner = inner // domain.size if domain.size else 0
-            yield name, domain, inner
+        for name in reversed(self.names):
+            self._inner[name] = self.count
+            self.count *= self.domains[name].size
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a variable at every row."""
-        for other, domain, inner in self._repeats():
-            if other == name:
-                row = np.empty(self.count, domain.dtype)
-                if row.size:
-                    row.reshape(-1, domain.size, inner)[:] = domain[:, None]
-                return row
-        raise KeyError(name)
+        domain, inner = self.domains[name], self._inner[name]
+        row = np.empty(self.count, domain.dtype)
+        if row.size:
+            row.reshape(-1, domain.size, inner)[:] = domain[:, None]
+        return row
 
     def at(self, rank: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Return the variables at some rows."""
         return {
-            name: domain[((rank // inner) % domain.size).astype(np.intp)]
-            for name, domain, inner in self._repeats()
+            name: domain[((rank // self._inner[name]) % domain.size).astype(np.intp)]
+            for name, domain in self.domains.items()
         }
 
     def distinct(self, names: Sequence[str]) -> dict[str, NDArray[Any]]:

@@ -1,73 +1,89 @@
-"""A component with so few assignments that all of them are looked at in one piece."""
+"""A group of variables with so few assignments that all of them are looked at in one piece."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from intsolver.cells import given, holds
 from intsolver.parts import Table
-from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from intsolver.lower import Low, Pool
+    from intsolver.expr import Constraint
+    from intsolver.narrow import Domains
 
 MOST = 32_768  # assignments; levels cost more than these
-MOST_AGAIN = 1_024  # where parameters change, and much would be worked out again
+MOST_AGAIN = 1_024  # where parameters change, and all would be worked out again
 MOST_VARIABLES = 16  # axes that an array is given, of the 64 that it may have
 
 
 class Small:
-    """The constraints of a component over a grid with one axis for each variable.
+    """The constraints of a group over a grid with one axis for each variable.
 
-    `order` are the variables in the order in which the rows are lexicographic.
+    Its rows are lexicographic in `names`. `ends` are the least and greatest value of each variable
+    of the problem: those that have one value are read too.
     """
 
     def __init__(
         self,
-        pool: Pool,
-        order: Sequence[str],
-        constraints: Sequence[Low],
-        domains: Mapping[str, NDArray[Any]],
+        names: Sequence[str],
+        constraints: Sequence[Constraint],
+        domains: Domains,
+        ends: Mapping[str, tuple[int, int]],
     ) -> None:
-        self.order = tuple(order)
-        self._domains = [domains[name] for name in order]
-        names = frozenset[str]().union(*[c.parameters for c in constraints])
-        self._parameters = sorted(names)
-        slots = {id(pool.name(name)): i for i, name in enumerate([*order, *self._parameters])}
-        compiler = Compiler(pool, slots)
-        self._checks = [compiler(c) for c in constraints]
+        self.names = self.order = tuple(names)
+        self._constraints = constraints
+        self._domains = [domains[name] for name in names]
+        self._ends = [ends[name] for name in names]
+        self._fixed = {
+            name: given(low, low, low) for name, (low, high) in ends.items() if low == high
+        }
 
-    def solve(self, parameters: Mapping[str, int], pinned: Mapping[str, int]) -> Table:
-        """Return the solutions of the component."""
+    @staticmethod
+    def can(names: Sequence[str], domains: Domains, *, again: bool) -> bool:
+        """Return whether assignments are that few; `again`: where there are parameters."""
+        cells = math.prod([domains[name].size for name in names])
+        most = min(MOST, MOST_AGAIN) if again else MOST
+        return cells <= most and len(names) <= MOST_VARIABLES
+
+    def solve(self, parameters: Mapping[str, int], pinned: Mapping[str, int], _most: int) -> Table:
+        """Return the solutions of the group."""
         domains = [
             domain[domain == pinned[name]] if name in pinned else domain
-            for name, domain in zip(self.order, self._domains, strict=True)
+            for name, domain in zip(self.names, self._domains, strict=True)
         ]
-        axes = len(domains)
-        columns: list[Any] = [
-            domain.reshape([-1 if i == axis else 1 for i in range(axes)])
-            for axis, domain in enumerate(domains)
-        ]
-        env = Env([*columns, *[parameters[name] for name in self._parameters]])
+        numbers = {**self._fixed, **{k: given(v, v, v) for k, v in parameters.items()}}
+        shape = [1] * len(domains)
+        for axis, (name, domain) in enumerate(zip(self.names, domains, strict=True)):
+            shape[axis] = domain.size
+            numbers[name] = given(domain.reshape(shape), *self._ends[axis])
+            shape[axis] = 1
         mask: Any = True
-        for check in self._checks:
-            env.bad = None
-            verdict = check(env)
-            if env.bad is not None:
-                verdict = verdict & ~np.asarray(env.bad)
-            mask = verdict & mask
-        shape = tuple(domain.size for domain in domains)
-        where = np.asarray(mask, bool)
-        if where.shape != shape:
-            where = np.broadcast_to(where, shape)
+        for node in self._constraints:
+            mask = holds(node, numbers) & mask
+        where, sizes = np.asarray(mask, bool), tuple([domain.size for domain in domains])
+        if where.shape != sizes:
+            where = np.broadcast_to(where, sizes)
         places = where.nonzero()
         rows = {
             name: domain[place]
-            for name, domain, place in zip(self.order, domains, places, strict=True)
+            for name, domain, place in zip(self.names, domains, places, strict=True)
         }
         return Table(rows, places[0].size)
+
+    def limit(
+        self, parameters: Mapping[str, int], pinned: Mapping[str, int], _n: int, _most: int | None
+    ) -> Table:
+        """Return the first solutions of the group: all of them."""
+        return self.solve(parameters, pinned, MOST)
+
+    @staticmethod
+    def standing_columns() -> dict[str, NDArray[Any]] | None:
+        """Return that no rows are kept."""
+        return None

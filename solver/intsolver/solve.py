@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from intsolver.membership import Membership
 from intsolver.narrow import keep, narrow
 from intsolver.optimum import Asked, Optima
 from intsolver.parts import Grid, Table
+from intsolver.small import Small
 from intsolver.solutions import Solutions
 from intsolver.vector import Compiler, Env
 
@@ -111,7 +113,7 @@ class Solver:
         Where the domains are too long for that, ties are in no order.
         """
         plan = self._plan(parameters)
-        if top <= 0 or not plan.possible(parameters, pinned):
+        if top <= 0 or plan.empty:
             return []
         asked = Asked(parameters, pinned, maximize, top, max_rows)
         return plan.optima.best(objective, asked)
@@ -140,23 +142,62 @@ class Plan:
         self._reach = reach
         self.empty = False
         self.globals: list[Low] = []
-        self.constraints: list[Low] = []
-        self.components: list[Component] = []
+        self.components: list[Component | Small] = []
         self.free: tuple[str, ...] = ()
         self.optima = Optima(self)
-        parts = _parts(system)
-        if assignments(self.names, self.narrow) > component.SMALL:
-            narrow([node for node, _ in parts], self.narrow, self._box)
-        self.empty = not all(domain.size for domain in self.narrow.values())
-        parts = self._filter(parts)
+        self._lowered: list[Low] = []
+        self._unlowered: list[Constraint] = []  # of the groups of few assignments
+        self.pool = self._pool()
+        parts = self._without_small(_parts(system))
+        if parts:
+            if assignments(self.names, self.narrow) > component.SMALL:
+                narrow([node for node, _ in parts], self.narrow, self._box)
+            self.empty = not all(domain.size for domain in self.narrow.values())
+            parts = self._without_small(self._filter(parts))
+        self.fixed = self.pool.fixed
         if not self.empty:
             self._lower(parts)
         if self.empty:
             return
-        groups = component.components(self.names, self.constraints)
-        self.components = [Component(self.pool, *group, self.narrow) for group in groups]
+        lowered = [(node, node.names) for node in self._lowered]
+        groups = component.components(self.names, lowered)
+        self.components += [Component(self.pool, *group, self.narrow) for group in groups]
         bound = {name for each in self.components for name in each.names}
         self.free = tuple([name for name in self.names if name not in bound])
+
+    @cached_property
+    def constraints(self) -> list[Low]:
+        """The constraints over the values that are left.
+
+        What turns out to read no variable is told by `possible`, but only from here on.
+        """
+        for node in [self.pool.lower(part) for part in self._unlowered]:
+            if node.names:
+                self._lowered.append(node)
+            elif not node.constant:
+                self.globals.append(node)
+            elif not node.value:
+                self.empty = True
+        return self._lowered
+
+    def _without_small(
+        self, parts: list[tuple[Constraint, frozenset[str]]]
+    ) -> list[tuple[Constraint, frozenset[str]]]:
+        """Set up the groups of few assignments; return the constraints that are in none of them."""
+        if self.empty:
+            return parts
+        open_ = frozenset([name for name, (low, high) in self._box.items() if low < high])
+        rest = [part for part in parts if part[1].isdisjoint(open_)]
+        reads = [(part, part[1] & open_) for part in parts if not part[1].isdisjoint(open_)]
+        for names, mine in component.components(self.names, reads):
+            again = not all(read.isdisjoint(self._reach) for _, read in mine)
+            if Small.can(names, self.narrow, again=again):
+                nodes = [node for node, _ in mine]
+                self.components.append(Small(names, nodes, self.narrow, self._box))
+                self._unlowered += nodes
+            else:
+                rest += mine
+        return rest
 
     def _pool(self) -> Pool:
         """Return a pool over the values that are left."""
@@ -164,14 +205,13 @@ class Plan:
         return Pool(dict(self._box), fixed, self._reach)
 
     def _lower(self, parts: Iterable[tuple[Constraint, frozenset[str]]]) -> None:
-        """Lower the constraints over the values that are left."""
-        self.fixed = self.pool.fixed
+        """Lower constraints over the values that are left."""
         for part, _ in parts:
             node = self.pool.lower(part)
             if node.constant:
                 self.empty = self.empty or not node.value
             elif node.names:
-                self.constraints.append(node)
+                self._lowered.append(node)
             else:
                 self.globals.append(node)
 
@@ -179,7 +219,7 @@ class Plan:
         self, parts: Sequence[tuple[Constraint, frozenset[str]]]
     ) -> list[tuple[Constraint, frozenset[str]]]:
         """Leave out values by constraints with one open variable; return the other constraints."""
-        self.pool, fixing = self._pool(), bool(parts)
+        self.pool, fixing = self._pool(), True  # what `narrow` left is in none yet
         while fixing and not self.empty:
             open_ = frozenset([name for name, domain in self.narrow.items() if domain.size > 1])
             pool, before = self.pool, dict(self.narrow)

@@ -8,7 +8,7 @@ import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intsolver import Problem, build, chain, component, standing
+from intsolver import Problem, build, chain, component, small, standing
 from intsolver.errors import TooManySolutions
 from random_problems import Stated, problems
 
@@ -30,7 +30,7 @@ def rows_of(found: Solutions) -> list[Row]:
 def large_path(request: pytest.FixtureRequest) -> Iterator[str]:
     """Take levels; prune, narrow and merge always; check sparsely always; a few cells at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(component, "MOST", 0)
+        patch.setattr(small, "MOST", 0)
         if request.param != "levels":
             patch.setattr(component, "SMALL", 0)
             patch.setattr(build, "_FEW", 0)
@@ -313,15 +313,15 @@ def test_an_interrupt_leaves_the_problem_usable(
     ],
     ids=lambda value: str(value) if isinstance(value, list) else "",
 )
-@pytest.mark.parametrize("small", [0, 30_000])
+@pytest.mark.parametrize("most", [0, 30_000])
 def test_each_is_exact_in_either_path(
     monkeypatch: pytest.MonkeyPatch,
-    small: int,
+    most: int,
     domains: dict[str, tuple[int, ...]],
     constraints: list[str],
     rows: list[Row],
 ) -> None:
-    monkeypatch.setattr(component, "SMALL", small)
+    monkeypatch.setattr(component, "SMALL", most)
     problem = Problem("exact")
     for name, domain in domains.items():
         problem.var(name, domain)

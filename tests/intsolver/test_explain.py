@@ -12,7 +12,7 @@ from typing import Any
 
 import oracle
 import pytest
-from intsolver import Problem, component, conflict, known, witness
+from intsolver import Problem, conflict, known, small, witness
 
 SPACES = Path(__file__).resolve().parents[2] / "data" / "spaces"
 
@@ -218,7 +218,7 @@ def test_cores_of_random_problems_are_smallest_and_relaxations_work() -> None:
 def test_a_hard_conflict_is_one_at_every_value_at_which_it_is_told_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(component, "MOST", 0)  # what is small is searched too
+    monkeypatch.setattr(small, "MOST", 0)  # what is small is searched too
     monkeypatch.setattr(conflict, "_MAX_STATES", 1)  # nothing is told at once
     monkeypatch.setattr(conflict, "_PATIENCE", 60)
     monkeypatch.setattr(conflict, "_MAX_HARD", 1)

@@ -11,7 +11,7 @@ import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intsolver import Infeasible, Problem, build, chain, component, optimum, order, standing
+from intsolver import Infeasible, Problem, build, chain, component, optimum, order, small, standing
 from random_problems import NeedsTextError, Stated, problems, text
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def as_if_large(*, halved: bool = False) -> Iterator[None]:
     `halved`: optima are looked for by halving boxes at once.
     """
     thresholds = [
-        (component, "MOST", 0),  # levels, instead of all assignments in one piece
+        (small, "MOST", 0),  # levels, instead of all assignments in one piece
         (component, "_PATIENCE", 20),  # breadth first where depth first takes long
         (component, "_ROWS", 4),
         (component, "SMALL", 0),  # looking ahead at single values, pruning of levels
