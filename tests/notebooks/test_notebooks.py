@@ -34,6 +34,14 @@ def test_the_first_tutorials_are_there() -> None:
 
 
 @BY_NAME
+def test_the_start_and_the_readme_lead_to_every_notebook(path: Path) -> None:
+    start = read(FOLDER / "00_start.ipynb")
+    words = "".join(cell.source for cell in start.cells if cell.cell_type == "markdown")
+    assert path.stem == "00_start" or f"]({path.name})" in words
+    assert f"](notebooks/{path.name})" in (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+
+
+@BY_NAME
 def test_no_output_is_committed(path: Path) -> None:
     for index, cell in enumerate(code_cells(path)):
         assert not cell.outputs, f"code cell {index} carries outputs; run `make fmt`"
