@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from intsolver.chain import INT64
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+T = TypeVar("T")
 Column = Any  # an integer, or an array of int64 or (past 64 bits) of Python's integers
 Truth = Any  # a bool, or an array of them
 Number = tuple[Column, int, Column, int]
@@ -76,13 +77,28 @@ def given(column: Column, low: int, high: int) -> Number:
 
 def holds(node: e.Constraint, numbers: Mapping[str, Number]) -> Truth:
     """Return whether a constraint holds, False where it is undefined."""
+    found, bad = _asked(lambda at: at.holds(node), numbers)
+    return found if bad is None else found & _inverse(bad)
+
+
+def value(node: e.Expr, numbers: Mapping[str, Number]) -> tuple[Column, Truth]:
+    """Return the value of an expression, and where it has none or is no integer (None: nowhere)."""
+    (top, _, bottom, _), bad = _asked(lambda at: at.number(node), numbers)
+    if bottom is None:
+        return top, bad
+    rest = top % bottom != 0
+    return top // bottom, rest if bad is None else rest | bad
+
+
+def _asked(ask: Callable[[Cells], T], numbers: Mapping[str, Number]) -> tuple[T, Truth]:
+    """Return an answer and where it is undefined, in Python's integers where int64 is too small."""
     try:
         at = Cells(numbers, wide=False)
-        found = at.holds(node)
+        found = ask(at)
     except TooWideError:
         at = Cells({name: _widened(number) for name, number in numbers.items()}, wide=True)
-        found = at.holds(node)
-    return found if at.bad is None else found & _inverse(at.bad)
+        found = ask(at)
+    return found, at.bad
 
 
 def _times(column: Column, by: Column) -> Column:

@@ -1,4 +1,4 @@
-"""The best solutions: by a chain that also computes the objective, or by halving boxes."""
+"""The best solutions: of a list, by a chain that computes the objective too, by halving boxes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from intsolver import component
+from intsolver import component, small
 from intsolver.boxes import Boxes
 from intsolver.build import build
+from intsolver.cells import given, value
 from intsolver.chain import as_array
 from intsolver.component import assignments
 from intsolver.errors import TooManySolutions
-from intsolver.evaluate import substitute
+from intsolver.evaluate import names_of, substitute
 from intsolver.expr import Constant, Expr
 from intsolver.parts import Diagram, Grid, Table
 from intsolver.slopes import is_smooth
+from intsolver.small import Small
 from intsolver.solutions import Solutions
 from intsolver.vector import Compiler, Env
 
@@ -65,6 +67,8 @@ class Optima:
 
     def best(self, objective: Expr, asked: Asked) -> Ranked:
         """Return the best solutions, as `Solver.best`."""
+        if (found := self._listed(objective, asked)) is not None:
+            return found
         numbers = {name: Constant(value) for name, value in asked.parameters.items()}
         sense = (1 if asked.maximize else -1) if asked.top == 1 else 0
         goal = self._goal(substitute(objective, numbers), sense)
@@ -81,6 +85,23 @@ class Optima:
             if asked.max_rows <= _ROWS:
                 raise
         return self._by_levels(goal, goal.chain, asked, asked.max_rows)
+
+    def _listed(self, objective: Expr, asked: Asked) -> Ranked | None:
+        """Return the best of a set that is quickly listed, None if it is not."""
+        if not all(isinstance(each, Small) for each in self.plan.components):
+            return None
+        found = self.plan.solve(asked.parameters, asked.pinned, asked.max_rows)
+        if found.count > small.MOST:
+            return None
+        numbers = {name: given(v, v, v) for name, v in asked.parameters.items()}
+        for name in names_of(objective).difference(numbers):
+            numbers[name] = given(found.column(name), *self.plan.ends[name])
+        values, bad = value(objective, numbers)
+        values = np.broadcast_to(values, found.count)
+        ranked = np.argsort(-values if asked.maximize else values, kind="stable")
+        if bad is not None:
+            ranked = ranked[~np.broadcast_to(bad, found.count)[ranked]]
+        return [(int(values[place]), found[place]) for place in ranked[: asked.top].tolist()]
 
     def _by_levels(self, goal: _Goal, chain: Chain, asked: Asked, rows: int) -> Ranked:
         layers, columns, states = chain.run(asked.parameters, asked.pinned, rows)

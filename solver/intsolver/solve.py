@@ -136,8 +136,8 @@ class Plan:
     def __init__(self, system: System, reach: Mapping[str, tuple[int, int]]) -> None:
         self.system = system
         self.names = tuple([name for name, _ in system.variables])
-        self._box = {name: (min(d), max(d)) for name, d in system.variables}  # of what is left
-        self.domains = {name: as_array(d, self._box[name]) for name, d in system.variables}
+        self.ends = {name: (min(d), max(d)) for name, d in system.variables}  # of what is left
+        self.domains = {name: as_array(d, self.ends[name]) for name, d in system.variables}
         self.narrow = dict(self.domains)  # the values that are left
         self._reach = reach
         self.empty = False
@@ -151,7 +151,7 @@ class Plan:
         parts = self._without_small(_parts(system))
         if parts:
             if assignments(self.names, self.narrow) > component.SMALL:
-                narrow([node for node, _ in parts], self.narrow, self._box)
+                narrow([node for node, _ in parts], self.narrow, self.ends)
             self.empty = not all(domain.size for domain in self.narrow.values())
             parts = self._without_small(self._filter(parts))
         self.fixed = self.pool.fixed
@@ -186,14 +186,14 @@ class Plan:
         """Set up the groups of few assignments; return the constraints that are in none of them."""
         if self.empty:
             return parts
-        open_ = frozenset([name for name, (low, high) in self._box.items() if low < high])
+        open_ = frozenset([name for name, (low, high) in self.ends.items() if low < high])
         rest = [part for part in parts if part[1].isdisjoint(open_)]
         reads = [(part, part[1] & open_) for part in parts if not part[1].isdisjoint(open_)]
         for names, mine in component.components(self.names, reads):
             again = not all(read.isdisjoint(self._reach) for _, read in mine)
             if Small.can(names, self.narrow, again=again):
                 nodes = [node for node, _ in mine]
-                self.components.append(Small(names, nodes, self.narrow, self._box))
+                self.components.append(Small(names, nodes, self.narrow, self.ends))
                 self._unlowered += nodes
             else:
                 rest += mine
@@ -201,8 +201,8 @@ class Plan:
 
     def _pool(self) -> Pool:
         """Return a pool over the values that are left."""
-        fixed = {name: self._box[name][0] for name, d in self.narrow.items() if d.size == 1}
-        return Pool(dict(self._box), fixed, self._reach)
+        fixed = {name: self.ends[name][0] for name, d in self.narrow.items() if d.size == 1}
+        return Pool(dict(self.ends), fixed, self._reach)
 
     def _lower(self, parts: Iterable[tuple[Constraint, frozenset[str]]]) -> None:
         """Lower constraints over the values that are left."""
@@ -233,7 +233,7 @@ class Plan:
                         check = Compiler(pool, {id(pool.name(name)): 0})(node)
                         kept = self._kept(name, check)
                         if kept.size < self.narrow[name].size:
-                            keep(name, kept, self.narrow, self._box)
+                            keep(name, kept, self.narrow, self.ends)
                             fixing = fixing or kept.size == 1
                         continue
                 rest.append((part, names))
