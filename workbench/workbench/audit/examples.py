@@ -75,7 +75,7 @@ def detections(among: Sequence[Galaxy], method: str = "dog") -> dict[str, Detect
 def detector() -> Path:
     """Return the weights that ``FLASHCLUMP_DETECTOR`` names, else those that come along."""
     named = os.environ.get("FLASHCLUMP_DETECTOR")
-    return Path(named) if named else Path(need("workbench.clumps.weights").shipped())
+    return Path(named) if named else Path(need("workbench.clumps.weights").simulated())
 
 
 def learnt_from(weights: Path | str) -> str:

@@ -233,6 +233,7 @@ def _finish(plan: Plan, module: ClumpTraining, folder: Path, rows: list[dict[str
         },
         "training": {
             **plan.settings(),
+            "start_from": plan.start_from and Path(plan.start_from).name,
             "galaxies": len(module.split.train),
             "epochs_run": len(rows),
             "best_epoch": int(best["epoch"]),

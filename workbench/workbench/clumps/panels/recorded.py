@@ -12,7 +12,7 @@ from workbench.clumps.matching import Criterion
 from workbench.clumps.panels import curves
 from workbench.clumps.record import training
 from workbench.clumps.training import HISTORY
-from workbench.clumps.weights import read_card, shipped
+from workbench.clumps.weights import read_card, simulated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,8 +43,8 @@ def source(content: dict[str, Any]) -> str:
 
 
 def training_run() -> dict[str, Any] | None:
-    """Return the run that made the detector that comes along; None where its curves are missing."""
-    weights = shipped()
+    """Return the run of the weights from simulated galaxies; None where its curves are missing."""
+    weights = simulated()
     if not (weights.parent / HISTORY).is_file():
         return None
     card = read_card(weights)
