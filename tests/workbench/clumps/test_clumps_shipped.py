@@ -6,18 +6,19 @@ import json
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import pytest
 import torch
 from workbench.cli import main
 from workbench.clumps.detecting import run_detector
 from workbench.clumps.evaluate import match_all, rates
 from workbench.clumps.export import write_data
+from workbench.clumps.request import Request
 from workbench.clumps.simulate import simulate
-from workbench.clumps.weights import read_card, shipped, simulated
+from workbench.clumps.weights import read_card, refuse_known, shipped, simulated
+from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 # A sample that no card names; its pictures are the same on every machine.
 UNSEEN = 90_000_000
@@ -42,6 +43,20 @@ def test_the_default_tells_that_it_knows_stripe_82() -> None:
     assert card["training"]["before"] == read_card(simulated())["training"]
     assert "never saw" in card["validation"]["by"]
     assert "/" not in json.dumps(card["training"])
+
+
+def test_they_are_never_scored_on_galaxies_that_they_learnt_from(tmp_path: Path) -> None:
+    every = Request(source="s82")
+    refuse_known(simulated(), every)
+    refuse_known(shipped(), Request())
+    with pytest.raises(WorkbenchError, match="was trained on galaxies of Stripe 82"):
+        refuse_known(shipped(), every)
+    card = read_card(shipped())
+    card["training"]["train"]["fold"] = 2
+    (tmp_path / "fold2.json").write_text(json.dumps(card), encoding="utf-8")
+    refuse_known(tmp_path / "fold2.safetensors", Request(source="s82", fold=2, held_out=True))
+    with pytest.raises(WorkbenchError, match="give clumps_simulated"):
+        refuse_known(tmp_path / "fold2.safetensors", Request(source="s82", fold=1, held_out=True))
 
 
 def test_they_find_the_clumps_of_galaxies_they_never_saw() -> None:

@@ -11,6 +11,7 @@ from workbench.audit.results import Audit
 from workbench.clumps import s82
 from workbench.clumps.evaluate import folds
 from workbench.clumps.extras import need
+from workbench.clumps.request import Request
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def study(
     WorkbenchError
         A half has fewer than `galaxies`, or the weights cannot be read.
     """
+    need("workbench.clumps.weights").refuse_known(weights, Request(source="s82"))
     read_card = need("workbench.clumps.weights").read_card
     every = list(s82.load(place))
     half = folds([one.truth.name for one in every], 2)

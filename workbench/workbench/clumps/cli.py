@@ -200,9 +200,11 @@ def _run_evaluate(args: argparse.Namespace) -> int:
 def _methods(args: argparse.Namespace, test: list[Any], reporting: Any) -> list[Any]:
     from workbench.clumps.detecting import read_detections  # noqa: PLC0415
     from workbench.clumps.sources import galaxies  # noqa: PLC0415
+    from workbench.clumps.weights import refuse_known  # noqa: PLC0415
 
     made = []
     if args.weights:
+        refuse_known(args.weights, replace(request(args), held_out=args.fold is not None))
         valid = list(galaxies(_choosing(args))) if args.choose else None
         made.append(reporting.of_detector(
             args.weights, test, args.threshold, valid=valid, orientations=args.orientations

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torchvision.models.detection import FasterRCNN
 
     from workbench.clumps.detector_config import DetectorConfig
+    from workbench.clumps.request import Request
 
 FORMAT = "flashclump-detector-1"
 
@@ -110,6 +111,26 @@ def read_card(path: Path | str) -> dict[str, Any]:
     if not isinstance(card, dict) or card.get("format") != FORMAT or "config" not in card:
         raise WorkbenchError(f"{place}: not the card of a detector; expected format {FORMAT}")
     return card
+
+
+def refuse_known(path: Path | str, request: Request) -> None:
+    """Refuse to score a detector on real galaxies that it was trained on.
+
+    Raises
+    ------
+    WorkbenchError
+        It, or what it was started from, was trained on these of Stripe 82.
+    """
+    training = read_card(path).get("training")
+    while training and request.source == "s82":
+        learnt = training["train"]
+        apart = request.held_out and learnt.get("fold") == request.fold
+        if learnt["source"] == "s82" and not apart:
+            raise WorkbenchError(
+                f"{path} was trained on galaxies of Stripe 82 that would be scored; give "
+                f"{simulated().name}, or `workbench clumps cross-validate`"
+            )
+        training = training.get("before")
 
 
 def load_detector(path: Path | str) -> tuple[FasterRCNN, DetectorConfig, dict[str, Any]]:
