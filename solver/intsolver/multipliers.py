@@ -44,6 +44,11 @@ class Judged(NamedTuple):
     axis: NDArray[np.intp]
 
 
+def is_told(node: Low) -> bool:
+    """Return whether a constraint has a slack that is a polynomial."""
+    return node.kind in ("le", "lt", "eq") and all(map(is_smooth, node.of))
+
+
 class Multipliers:
     """A polynomial objective, to be maximised with a `sign`, and the constraints that are such."""
 
@@ -58,10 +63,7 @@ class Multipliers:
     ) -> None:
         self.objective, self.sign = objective, sign
         self.slots, self.variables = slots, variables
-        some = [
-            c for c in constraints if c.kind in ("le", "lt", "eq") and all(map(is_smooth, c.of))
-        ]
-        self.constraints = some[:_MOST]
+        self.constraints = [c for c in constraints if is_told(c)][:_MOST]
         self.free = np.array([c.kind == "eq" for c in self.constraints], bool)  # of either sign
 
     def start(self) -> NDArray[Any]:

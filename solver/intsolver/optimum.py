@@ -16,6 +16,7 @@ from intsolver.component import assignments
 from intsolver.errors import TooManySolutions
 from intsolver.evaluate import names_of, substitute
 from intsolver.expr import Constant, Expr
+from intsolver.multipliers import is_told
 from intsolver.parts import Diagram, Grid, Table
 from intsolver.slopes import is_smooth
 from intsolver.small import Small
@@ -129,13 +130,15 @@ class Optima:
     def _boxed(self, goal: _Goal, chain: Chain, asked: Asked) -> list[Found] | None:
         """Return the best by halving boxes, None where that takes long; over a chain's variables.
 
-        Among many short domains there is little to halve, unless slopes tell where the best is.
+        Among many short domains there is little to halve, unless slopes of all that
+        is stated tell where the best is.
         """
         domains = {name: self.plan.values(name, asked.pinned) for name in chain.order}
         joined = set(chain.order)
         constraints = [c for c in self.plan.constraints if c.names <= joined]
         long = max(domain.size for domain in domains.values()) > _LONG
-        if not (long or is_smooth(goal.node)) or not Boxes.can(domains, constraints, goal.node):
+        told = is_smooth(goal.node) and all(map(is_told, constraints))
+        if not (long or told) or not Boxes.can(domains, constraints, goal.node):
             return None
         if not all(domain.size for domain in domains.values()):
             return []
