@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from workbench.lab import Lab
 
 TESTS = Path(__file__).resolve().parents[1]
+RECORD = json.loads((TESTS.parent / "data/results/tune_h200.json").read_text())
+LAUNCHES = sum(len(call["launches"]) for call in RECORD["results"])
 
 
 def test_a_launch_is_picked_and_a_point_names_its_own(page: Page, lab: Lab) -> None:
@@ -34,7 +36,8 @@ def test_a_launch_is_picked_and_a_point_names_its_own(page: Page, lab: Lab) -> N
 
     figure = tuner.locator(".js-plotly-plot")
     figure.scroll_into_view_if_needed()
-    expect(tuner.get_by_text(re.compile(r"821 launches of 50 calls, recorded on"))).to_be_visible()
+    counted = f"{LAUNCHES} launches of {len(RECORD['results'])} calls, recorded on"
+    expect(tuner.get_by_text(counted)).to_be_visible()
     place = _slowest_point(page)
     page.mouse.move(*place)
     page.mouse.click(*place)
@@ -42,7 +45,7 @@ def test_a_launch_is_picked_and_a_point_names_its_own(page: Page, lab: Lab) -> N
     expect(told).to_be_visible()
     expect(tuner.get_by_text("No GPU here: a click names a recorded launch")).to_be_visible()
     expect(tuner.get_by_role("button", name="Measure the picked one")).to_be_disabled()
-    assert notebook.ask("len(tuner.points)") == 821
+    assert notebook.ask("len(tuner.points)") == LAUNCHES
     notebook.shot("tuner-point")
     assert not notebook.errors()
 
@@ -71,14 +74,14 @@ def test_on_a_gpu_a_click_measures_and_adds_a_star(page: Page, lab: Lab, lab_roo
     assert notebook.ask("[str(tuner.points[-1].config), tuner.points[-1].source]") == [
         wanted, "measured here",
     ]  # fmt: skip
-    assert notebook.ask("[len(tuner.points), len(tuner.device.measured)]") == [822, 1]
+    assert notebook.ask("[len(tuner.points), len(tuner.device.measured)]") == [LAUNCHES + 1, 1]
     stars = figure.locator(".scatterlayer .trace:first-child .points path")
-    expect(stars).to_have_count(822)
+    expect(stars).to_have_count(LAUNCHES + 1)
     notebook.shot("tuner-star")
 
     notebook.ask("tuner.explorer.set(gpu='H200', strategy='cluster', head_dim=64, heads=12)")
     tuner.get_by_role("button", name="Measure the picked one").click()
-    expect(stars).to_have_count(823)
+    expect(stars).to_have_count(LAUNCHES + 2)
     assert notebook.ask("tuner.points[-1].config == tuner.configuration") is True
     notebook.shot("tuner-measured")
     assert not notebook.errors()
