@@ -108,7 +108,8 @@ class Study:
 def cross_validate(study: Study) -> dict[str, Any]:
     """Fine-tune in five folds and return the report on all galaxies."""
     tests = study.tests()
-    tuned = [study.found(study.weights(fold), test) for fold, test in enumerate(tests)]
+    trained = [study.weights(fold) for fold in range(FOLDS)]
+    tuned = [study.found(path, test) for path, test in zip(trained, tests, strict=True)]
     plain = [study.found(study.start_from, test) for test in tests]
     truths = [galaxy.truth for test in tests for galaxy in test]
     named = [("fine-tuned on the other folds", tuned), ("not fine-tuned", plain)]
@@ -122,6 +123,7 @@ def cross_validate(study: Study) -> dict[str, Any]:
     for name, found in (("zero-shot", plain), (f"zero-shot{ON_HOST}", named[3][1])):
         methods.append(Method(name, [one for part in found for one in part], chosen))
     about = {"start_from": Path(study.start_from).name, "options": study.options.to_dict(),
+             "epochs_run": [read_card(path)["training"]["epochs_run"] for path in trained],
              "repeats": REPEATS, "beside": BESIDE.describe(), "orientations": study.orientations,
              "thresholds": "of a fold: the other folds; zero-shot: simulated galaxies"}  # fmt: skip
     result = report(methods, truths, about)
