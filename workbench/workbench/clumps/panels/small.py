@@ -32,10 +32,10 @@ def epochs(wanted: int, environment: Mapping[str, str] = os.environ) -> int:
 
 
 def few(
-    galaxies: Sequence[Galaxy], environment: Mapping[str, str] = os.environ
+    galaxies: Sequence[Galaxy], quick: int = 6, environment: Mapping[str, str] = os.environ
 ) -> Sequence[Galaxy]:
-    """Return the galaxies, the first six where ``FLASHCLUMP_EPOCHS`` is set: for a quick look."""
-    return galaxies[:6] if QUICK in environment else galaxies
+    """Return the galaxies, the first `quick` where ``FLASHCLUMP_EPOCHS`` is set."""
+    return galaxies[:quick] if QUICK in environment else galaxies
 
 
 def small_plan(galaxies: int = 96, wanted_epochs: int = 8) -> Plan:
