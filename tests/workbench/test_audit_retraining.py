@@ -110,7 +110,7 @@ def test_a_detector_learns_from_an_audit(start: Path, tmp_path: Path) -> None:
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < losses[0]
     card = read_card(made.after)
-    assert card["training"]["start_from"] == str(start)
+    assert card["training"]["start_from"] == start.name  # no folder of the machine
     assert (card["training"]["galaxies"], card["training"]["epochs_run"]) == (6, 3)
 
     found = methods(made, untouched)
