@@ -118,9 +118,10 @@ class Known:
         reach = max([abs(value) for value in at.values()], default=0)
         if low.kind == "ratio" or low.peak >= INT64 or reach >= INT64:
             return None
-        names = [*self.columns, *at]
-        slots = {id(pool.name(name)): i for i, name in enumerate(names)}
-        given = [c if rows is None else c[rows] for c in self.columns.values()]
+        read = names_of(node)
+        columns = {name: column for name, column in self.columns.items() if name in read}
+        slots = {id(pool.name(name)): i for i, name in enumerate([*columns, *at])}
+        given = [c if rows is None else c[rows] for c in columns.values()]
         env = Env([*given, *at.values()])
         shape = (self.rows if rows is None else rows.size,)
         value = np.broadcast_to(np.asarray(Compiler(pool, slots)(low)(env)), shape)
