@@ -14,6 +14,7 @@ from gpu_cases import BACKENDS, DEVICE, Case, expected, given, run
 from rnnkernels import CELLS, GRU, LSTM, Elman, ops, rnn
 from rnnkernels.errors import DerivativeError, UnsupportedError
 from torch import Tensor, nn
+from torch.library import opcheck
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -178,7 +179,7 @@ def test_opcheck(cell: str, backend: str) -> None:
     inputs = given(case)
     leaves = [leaf.requires_grad_() for leaf in inputs.leaves]
     key = CELLS[cell].kernel_key
-    torch.library.opcheck(ops.forward, (*leaves, inputs.lengths, key, backend, True))
+    opcheck(ops.forward, (*leaves, inputs.lengths, key, backend, True))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

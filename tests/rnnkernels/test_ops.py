@@ -7,6 +7,7 @@ import torch
 from rnn_inputs import ALL_CELLS, make_inputs, minimal_gated_unit
 from rnnkernels import CELLS, LSTM, DerivativeError, ops, rnn
 from torch import Tensor
+from torch.library import opcheck
 
 LENGTHS = torch.tensor([5, 0, 2], dtype=torch.int32)
 
@@ -16,15 +17,13 @@ def test_opcheck(name: str) -> None:
     inputs = make_inputs(CELLS[name], dtype=torch.float32)
     key = CELLS[name].kernel_key
     full = (*inputs.leaves(), LENGTHS, key, "auto", True)
-    torch.library.opcheck(ops.forward, full)
-    torch.library.opcheck(ops.forward, (*inputs.leaves()[:3], None, None, key, "reference", True))
+    opcheck(ops.forward, full)
+    opcheck(ops.forward, (*inputs.leaves()[:3], None, None, key, "reference", True))
     leaves = [leaf.detach() for leaf in inputs.leaves()]
     results = ops.forward(*leaves, LENGTHS, key, "reference", True)
     adjoints = [torch.randn_like(result) for result in results]
-    torch.library.opcheck(ops.backward, (*leaves, LENGTHS, results, *adjoints, key, "reference"))
-    torch.library.opcheck(
-        ops.backward, (*leaves[:3], None, None, results, adjoints[0], None, key, "auto")
-    )
+    opcheck(ops.backward, (*leaves, LENGTHS, results, *adjoints, key, "reference"))
+    opcheck(ops.backward, (*leaves[:3], None, None, results, adjoints[0], None, key, "auto"))
 
 
 @pytest.mark.parametrize("name", ["lstm", "peephole_lstm"])

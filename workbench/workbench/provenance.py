@@ -27,10 +27,7 @@ _PATH = re.compile(r"(?<![\w.+@-])(?:[A-Za-z]:)?(?:/[\w.+@-]+)+/([\w.+@-]+)")
 def about(
     device: torch.device | str, command: Sequence[str], packages: Sequence[str] = KERNELS
 ) -> dict[str, Any]:
-    """Return where and what is measured; `code` is a digest of the sources of `packages`.
-
-    The environment's COMMIT stands for the commit where there is no repository.
-    """
+    """Return where and what is measured; `code` is a digest of the sources of `packages`."""
     device = torch.device(device)
     return {
         "accelerator": device.type,
@@ -41,7 +38,7 @@ def about(
         "python": platform.python_version(),
         "date": now(),
         "command": " ".join(plain(word) for word in command),
-        "commit": os.environ.get("COMMIT") or _first_line(["git", "rev-parse", "HEAD"]),
+        "commit": commit(),
         "code": code(packages),
     }
 
@@ -61,6 +58,11 @@ def _of_cuda(device: torch.device) -> dict[str, Any]:
 def _of_cpu() -> dict[str, Any]:
     model = f"a CPU ({platform.machine()}, {os.cpu_count()} cores)"
     return {"device": model, "threads": torch.get_num_threads()}
+
+
+def commit() -> str:
+    """Return the commit of this checkout, or what ``COMMIT`` says where there is no repository."""
+    return os.environ.get("COMMIT") or _first_line(["git", "rev-parse", "HEAD"])
 
 
 def code(packages: Sequence[str] = KERNELS) -> str:

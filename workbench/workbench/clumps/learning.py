@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench import provenance
 from workbench.clumps.detecting import run_detector
 from workbench.clumps.evaluate import match_all, summary
 from workbench.clumps.extras import need
 from workbench.clumps.files import write_atomically
 from workbench.clumps.request import MADE
-from workbench.clumps.run import DETECTOR, Plan, begin, commit, train
+from workbench.clumps.run import DETECTOR, Plan, begin, train
 from workbench.clumps.sources import galaxies
 from workbench.clumps.weights import read_card
 from workbench.errors import WorkbenchError
@@ -88,7 +89,8 @@ def learning_curve(
                 train(part, place, progress=False)
             row = _score(place / DETECTOR, truth, plan.options.min_flux_ratio)
             rows.append({"start": start.name, "galaxies": size, **row})
-            about = {"test": test.describe(), "settings": plan.settings(), "commit": commit()}
+            about = {"test": test.describe(), "settings": plan.settings(),
+                     "commit": provenance.commit()}  # fmt: skip
             content = json.dumps({"about": about, "rows": rows}, indent=1) + "\n"
             write_atomically(folder / "learning_curve.json", content.encode())
     return rows

@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-import os
-import platform
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from workbench import provenance
 from workbench.clumps.files import write_atomically
-from workbench.clumps.run import STARTS, commit
+from workbench.clumps.run import STARTS
 from workbench.clumps.training import HISTORY
 from workbench.clumps.weights import read_card
 
-
-def about() -> dict[str, Any]:
-    """Return hardware, versions, date (UTC), command and commit of this process."""
-    gpu = torch.cuda.is_available()
-    return {
-        "device": torch.cuda.get_device_name() if gpu else f"a CPU ({platform.machine()})",
-        "cores": os.cpu_count(),
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda if gpu else None,
-        "python": platform.python_version(),
-        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["workbench", *map(plain, sys.argv[1:])]),
-        "commit": commit(),
-    }
-
-
-def plain(word: str) -> str:
-    """Return an argument without the folders of the machine it ran on."""
-    return Path(word).name if word.startswith("/") else word
+PACKAGES = ("workbench.clumps",)
 
 
 def training(detector: Path) -> dict[str, Any]:
@@ -52,6 +32,8 @@ def _rows(place: Path) -> list[dict[str, Any]]:
 
 
 def write(path: Path | str, content: dict[str, Any]) -> None:
-    """Write `content` with `about` as JSON, whole or not at all."""
-    known = {"measured_on": about(), **content}
+    """Write `content` with what it was measured on as JSON, whole or not at all."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    about = provenance.about(device, ("workbench", *sys.argv[1:]), PACKAGES)
+    known = {"measured_on": about, **content}
     write_atomically(Path(path), (json.dumps(known, indent=1) + "\n").encode())

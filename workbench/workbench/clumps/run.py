@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
-import subprocess
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import lightning.pytorch as pl
 import torch
 
+from workbench import provenance
 from workbench.clumps import backbones
 from workbench.clumps.detector import build, infer, to_tensor
 from workbench.clumps.evaluate import (
@@ -242,7 +241,7 @@ def _finish(plan: Plan, module: ClumpTraining, folder: Path, rows: list[dict[str
             "before": None if plan.start_from is None else read_card(plan.start_from)["training"],
         },
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "commit": commit(),
+        "commit": provenance.commit(),
         "licence": _licence(plan),
     }
     save_detector(folder / DETECTOR, model.cpu(), plan.config, card)
@@ -254,17 +253,3 @@ def _licence(plan: Plan) -> str:
     return (
         f"Apache-2.0, started from weights under {backbones.backbone(plan.config.backbone).licence}"
     )
-
-
-def commit() -> str | None:
-    """Return the commit of this checkout, or what ``COMMIT`` says where there is no git."""
-    if "COMMIT" in os.environ:
-        return os.environ["COMMIT"]
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],  # noqa: S607 - git where the user has it
-            cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

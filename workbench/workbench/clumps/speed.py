@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
+from workbench import provenance
 from workbench.clumps.detector import build, infer, to_tensor
-from workbench.clumps.run import commit
 from workbench.clumps.simulate import simulate
 from workbench.clumps.weights import load_detector
 
@@ -83,7 +83,7 @@ def measure(
         "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.machine(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "commit": commit(),
+        "commit": provenance.commit(),
     }
 
 
