@@ -10,5 +10,8 @@ _AXIS = {"gridcolor": _GRID, "linecolor": _GRID, "zerolinecolor": _GRID}
 
 TEMPLATE = go.layout.Template(pio.templates["plotly_white"])
 TEMPLATE.layout.update(
-    paper_bgcolor=_NOTHING, plot_bgcolor=_NOTHING, font={"color": _INK}, xaxis=_AXIS, yaxis=_AXIS
-)
+    paper_bgcolor=_NOTHING, plot_bgcolor=_NOTHING, font={"color": _INK}, xaxis=_AXIS, yaxis=_AXIS,
+    annotationdefaults={"arrowcolor": _INK}, shapedefaults={"line": {"color": _INK}},
+)  # fmt: skip
+for _bars in TEMPLATE.data.bar:
+    _bars.update(error_x={"color": _INK}, error_y={"color": _INK}, marker={"line": {"width": 0}})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +10,7 @@ from clump_cases import disk_galaxy
 from workbench.clumps.galaxy import Galaxy, square_boxes
 from workbench.clumps.matching import detections
 from workbench.clumps.panels.evaluation_panel import EvaluationPanel
-from workbench.clumps.panels.evaluation_state import EvaluationState, Scored
+from workbench.clumps.panels.evaluation_state import STEPS, EvaluationState, Scored
 from workbench.clumps.panels.outcome import Fate
 from workbench.clumps.report import Method
 
@@ -62,19 +61,21 @@ def test_it_starts_at_the_threshold_chosen_for_the_cut() -> None:
     assert EvaluationState.of(Scored(GALAXIES, METHOD, 0.03)).threshold == 0.65
 
 
-def test_what_a_slider_makes_of_the_chosen_threshold_is_that_threshold() -> None:
-    for near in (math.nextafter(0.5, 0), math.nextafter(0.5, 1)):
-        assert state(near).threshold == 0.5
-    assert state(0.5025).threshold == 0.5025
+@pytest.mark.parametrize("chosen", [0.3, 0.4, 0.5011, 0.9, 1.0])
+def test_the_slider_reaches_every_score_and_stops_at_the_chosen_one(chosen: float) -> None:
+    scored = Scored(GALAXIES, replace(METHOD, threshold=chosen))
+    thresholds = scored.thresholds
+    assert len(thresholds) == STEPS + 1
+    assert chosen in thresholds
+    step = np.diff(thresholds)
+    assert step == pytest.approx(step[0])
+    assert thresholds[0] <= min(0.4, chosen) < thresholds[0] + 2 * step[0]
+    assert thresholds[-1] >= max(0.9, chosen) > thresholds[-1] - 2 * step[0]
+    assert thresholds[EvaluationState.of(scored).position] == chosen
 
 
-def test_the_slider_reaches_every_score_and_stops_at_the_chosen_one() -> None:
-    low, high, step = Scored(GALAXIES, METHOD, 0.03).scale
-    assert (low, high, step) == pytest.approx((0.4, 0.9, 0.0025))
-    low, high, step = Scored(GALAXIES, replace(METHOD, threshold=0.5011)).scale
-    assert 0.4 - step < low <= 0.4
-    assert (0.5011 - low) / step == pytest.approx(round((0.5011 - low) / step))
-    assert Scored(GALAXIES, OTHER).scale == (1.0, 1.0, 1.0)  # nothing was found
+def test_the_slider_of_a_method_that_finds_nothing_starts_at_its_threshold() -> None:
+    assert Scored(GALAXIES, OTHER).thresholds[0] == 1.0
 
 
 def test_the_galaxies_that_change_are_those_between_the_two_thresholds() -> None:
@@ -105,8 +106,7 @@ def test_the_verdict_says_rates_intervals_and_numbers() -> None:
 
 def test_the_panel_follows_its_slider() -> None:
     panel = EvaluationPanel(GALAXIES, [METHOD, OTHER])
-    assert panel.threshold.min == pytest.approx(0.4)
-    assert (panel.threshold.max, panel.threshold.value) == (0.9, 0.5)
+    assert (panel.position.value, panel.threshold.value) == (state(0.5).position, 0.5)
     assert panel.verdict.value == state(0.5).verdict
     assert "0 of 3 galaxies change" in panel.changed.value
     before = panel.galaxies.value
@@ -121,6 +121,23 @@ def test_the_panel_follows_its_slider() -> None:
     assert panel.titles[Fate.MISSED].value == "<b>3 missed, brightest first</b>"
     panel.pin.click()
     assert "0 of 3 galaxies change" in panel.changed.value
+
+
+def test_the_panel_s_slider_stops_at_its_positions_and_its_number_anywhere() -> None:
+    panel = EvaluationPanel(GALAXIES, [METHOD, OTHER])
+    thresholds = panel.state.scored.thresholds
+    panel.position.value += 7
+    assert panel.state.threshold == thresholds[panel.position.value]
+    assert panel.threshold.value == round(panel.state.threshold, 4)
+    panel.threshold.value = 0.71234567
+    assert panel.state.threshold == 0.71234567
+    assert panel.threshold.value == 0.7123
+    assert abs(thresholds[panel.position.value] - 0.71234567) <= np.diff(thresholds)[0] / 2
+    # A threshold in more digits than are shown stays as it was chosen.
+    panel = EvaluationPanel(GALAXIES, [replace(METHOD, threshold=0.9927511215209961, by_cut={})])
+    assert panel.threshold.value == 0.9928
+    panel.cut.value = 0.03
+    assert panel.state.threshold == panel.state.reference == 0.9927511215209961
 
 
 def test_the_panel_s_curve_is_that_of_the_method_and_cut() -> None:

@@ -141,5 +141,6 @@ def learning_figure(rows: Sequence[dict[str, Any]]) -> Any:
     figure.update_layout(
         title="F1 against labelled galaxies", xaxis_title="training galaxies", xaxis_type="log",
         yaxis_title="F1, 95 % intervals", yaxis_range=[0, 1],
+        template=need("workbench.plotting").TEMPLATE,
     )  # fmt: skip
     return figure

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Line: key of a row, colour (Okabe and Ito's, for colour-blind eyes), width, axis.
 LINES = {
-    "F1": ("val_f1", "#111111", 4, "y"),
+    "F1": ("val_f1", "#cc79a7", 4, "y"),
     "completeness": ("val_completeness", "#0072b2", 2, "y"),
     "purity": ("val_purity", "#d55e00", 2, "y"),
     "loss": ("train_loss", "#888888", 1.5, "y2"),

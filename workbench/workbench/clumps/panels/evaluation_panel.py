@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from workbench.clumps import evaluate
 from workbench.clumps.panels import outcome
-from workbench.clumps.panels.evaluation_state import EvaluationState, Scored
+from workbench.clumps.panels.evaluation_state import STEPS, EvaluationState, Scored
 from workbench.clumps.panels.outcome import Fate
 from workbench.plotting import TEMPLATE
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _WIDTH = 380
 _COLUMNS, _ROWS, _SIDE = 3, 2, 148
 _STAMPS, _STAMP = 8, 100
-_COLOURS = {"completeness": "#0072b2", "purity": "#d55e00", "f1": "#111111"}
+_COLOURS = {"completeness": "#0072b2", "purity": "#d55e00", "f1": "#cc79a7"}
 
 
 class EvaluationPanel(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no types
@@ -49,9 +49,11 @@ class EvaluationPanel(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no 
             options=[(f">= {cut:.0%}" if cut else "all", cut) for cut in evaluate.FLUX_CUTS],
             description="flux ratio",
         )
-        self.threshold = w.FloatSlider(
-            description="threshold", readout_format=".3f", layout=w.Layout(width="44em")
+        # The slider counts positions: a browser rounds fractions to its own, and sends them back.
+        self.position = w.IntSlider(
+            description="threshold", max=STEPS, readout=False, layout=w.Layout(width="36em")
         )
+        self.threshold = w.FloatText(step=None, layout=w.Layout(width="7em"))
         self.pin = w.Button(description="Compare with this one", layout=w.Layout(width="15em"))
         self.verdict, self.changed = w.HTML(), w.HTML()
         self.curve = go.FigureWidget(_empty())
@@ -60,11 +62,12 @@ class EvaluationPanel(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no 
         self._choose()
         for control in (self.method, self.cut):
             control.observe(self._choose, "value")
-        self.threshold.observe(self._moved, "value")
+        self.position.observe(self._slid, "value")
+        self.threshold.observe(self._typed, "value")
         self.pin.on_click(self._pinned)
         super().__init__([
             w.HBox([self.method, self.cut]),
-            w.HBox([self.threshold, self.pin]),
+            w.HBox([self.position, self.threshold, self.pin]),
             self.verdict,
             w.HBox([self.curve, w.VBox([self.changed, self.galaxies, w.HTML(outcome.LEGEND)])]),
             self.titles[Fate.MISSED], self.missed, self.titles[Fate.FALSE], self.false,
@@ -74,22 +77,29 @@ class EvaluationPanel(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no 
         """Take the chosen method and cut, at the threshold that was chosen for them."""
         del change
         self.state = EvaluationState.of(self.scored(self.method.value, self.cut.value))
-        low, high, step = self.state.scored.scale
-        # One message: the browser rounds the old value to a new scale, and would send it back.
-        with self.threshold.hold_sync(), self.threshold.hold_trait_notifications():
-            self.threshold.min, self.threshold.max = low, high
-            self.threshold.step = step
-            self.threshold.value = self.state.threshold
         points = self.state.scored.curve
         with self.curve.batch_update():
             for line, name in zip(self.curve.data, _COLOURS, strict=False):
                 line.x, line.y = points.thresholds, getattr(points, name)
-            self.curve.layout.xaxis.range = (low, high)
+            self.curve.layout.xaxis.range = self.state.scored.thresholds[[0, -1]].tolist()
         self._show()
 
-    def _moved(self, change: Any) -> None:
-        self.state = self.state.moved(change.new)
+    def _slid(self, change: Any) -> None:
+        if change.new != self.state.position:
+            self._move(float(self.state.scored.thresholds[change.new]))
+
+    def _typed(self, change: Any) -> None:
+        if change.new != self._number:
+            self._move(change.new)
+
+    def _move(self, threshold: float) -> None:
+        self.state = self.state.moved(threshold)
         self._show()
+
+    @property
+    def _number(self) -> float:
+        """The threshold in as many digits as are read."""
+        return round(self.state.threshold, 4)
 
     def _pinned(self, button: Any) -> None:
         del button
@@ -98,6 +108,7 @@ class EvaluationPanel(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no 
 
     def _show(self) -> None:
         state = self.state
+        self.position.value, self.threshold.value = state.position, self._number
         self.verdict.value = state.verdict
         rates = state.rates
         with self.curve.batch_update():
@@ -113,7 +124,7 @@ class EvaluationPanel(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no 
         changes = state.changes
         first = changes[:room]
         text = f"<b>{len(changes)} of {len(state.scored.galaxies)} galaxies change</b> from "
-        self.changed.value = f"{text}{state.reference:.3f} to {state.threshold:.3f}" + (
+        self.changed.value = f"{text}{state.reference:.4g} to {state.threshold:.4g}" + (
             "" if changes else ": move the slider"
         )
         indices = [one.index for one in first] or list(range(min(room, len(state.scored.galaxies))))

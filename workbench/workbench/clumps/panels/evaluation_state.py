@@ -7,11 +7,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from workbench.clumps import evaluate
 from workbench.clumps.panels.outcome import Fate, Mark, marks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from workbench.clumps.evaluate import Curve, Rates
     from workbench.clumps.galaxy import Galaxy
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from workbench.clumps.report import Method
 
 
-STEPS = 200  # of a slider
+STEPS = 200  # between the ends of a slider
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +60,17 @@ class Scored:
         """The threshold chosen elsewhere for this cut."""
         return float(self.method.by_cut.get(self.min_flux_ratio, self.method.threshold))
 
-    @property
-    def scale(self) -> tuple[float, float, float]:
-        """Least and greatest threshold of a slider, and its step; `chosen` is on the grid."""
+    @cached_property
+    def thresholds(self) -> NDArray[np.float64]:
+        """The positions of a slider, (STEPS + 1,): from below every score to past the best.
+
+        Equally far apart; `chosen` is one of them, to the last digit.
+        """
         every = [float(score) for one in self.method.found for score in one.scores]
         low, high = min([*every, self.chosen]), max([*every, self.chosen])
-        step = (high - low) / STEPS or 1.0
-        return self.chosen - math.ceil((self.chosen - low) / step) * step, high, step
+        step = (high - low) / (STEPS - 1) or 1 / STEPS
+        below = math.ceil((self.chosen - low) / step)
+        return self.chosen + step * np.arange(-below, STEPS + 1 - below, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,14 +110,13 @@ class EvaluationState:
         return cls(scored, scored.chosen, scored.chosen)
 
     def moved(self, threshold: float) -> EvaluationState:
-        """Return the state at another threshold.
+        """Return the state at another threshold."""
+        return replace(self, threshold=threshold)
 
-        A browser's slider counts steps, so its number for the chosen threshold can be off in the
-        last digit, on the other side of the score that it was chosen at: it is the chosen one.
-        """
-        chosen, step = self.scored.chosen, self.scored.scale[2]
-        near = math.isclose(threshold, chosen, rel_tol=0, abs_tol=step / 1000)
-        return replace(self, threshold=chosen if near else threshold)
+    @property
+    def position(self) -> int:
+        """The slider's position that is nearest to the threshold."""
+        return int(np.argmin(np.abs(self.scored.thresholds - self.threshold)))
 
     def pinned(self) -> EvaluationState:
         """Return the state that compares with the threshold of now."""
