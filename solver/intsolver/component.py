@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -21,8 +21,6 @@ from intsolver.standing import Standing, stand
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    from numpy.typing import NDArray
 
     from intsolver.chain import Chain
     from intsolver.lower import Low, Pool
@@ -73,27 +71,18 @@ class Component:
         return build(self.pool, order, self.constraints, self.domains, eager=True)
 
     @cached_property
-    def _standing(self) -> Standing | None:
+    def standing(self) -> Standing | None:
+        """The rows that no parameter rules out, None where they are not kept."""
         return stand(self.pool, self.order, self.constraints, self.domains)
 
     def solve(
         self, parameters: Mapping[str, int], pinned: Mapping[str, int], max_rows: int
     ) -> Part:
         """Return every solution; raises as `Solver.solve`."""
-        standing = self._standing
+        standing = self.standing
         if standing is not None and standing.rows <= max_rows:
             return standing.solve(parameters, pinned)
         return self._levels(parameters, pinned, max_rows)
-
-    def standing_columns(self) -> dict[str, NDArray[Any]] | None:
-        """Return the rows that no parameter rules out, None where they are not kept.
-
-        Rows at which a constraint with parameters is undefined are left out.
-        """
-        standing = self._standing
-        if standing is None:
-            return None
-        return {name: standing.column(name) for name in self.names}
 
     def _levels(
         self, parameters: Mapping[str, int], pinned: Mapping[str, int], max_rows: int
@@ -116,7 +105,7 @@ class Component:
         where that takes long, all states of each level are looked at together, as far as they
         are not too many; then depth first again, each time with more patience.
         """
-        if (standing := self.__dict__.get("_standing")) is not None:  # solved before
+        if (standing := self.__dict__.get("standing")) is not None:  # solved before
             part = standing.solve(parameters, pinned)
             return Table(part.at(np.arange(min(n, part.count))), min(n, part.count))
         if max_states is not None:

@@ -118,9 +118,8 @@ class Case:
     @cached_property
     def witnesses(self) -> Witnesses:
         """Assignments to ask before any is looked for."""
-        known = self.parts.known
-        rows = None if known is None else known.full_rows()
-        return Witnesses(self.parts.domains, self.constraints, self.parameters, self.pinned, rows)
+        given = self.parameters, self.pinned
+        return Witnesses(self.parts.domains, self.constraints, *given, self.parts.known)
 
     def split(self, members: Iterable[int]) -> tuple[list[Constraint], dict[str, int]]:
         """Return the constraints and the pins among `members`."""

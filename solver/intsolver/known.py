@@ -12,6 +12,7 @@ import numpy as np
 
 from intsolver.chain import INT64
 from intsolver.evaluate import names_of
+from intsolver.lower import conjuncts
 from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:
@@ -20,40 +21,50 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from intsolver.expr import Constraint, Expr
+    from intsolver.lower import Low
     from intsolver.solve import Plan
+    from intsolver.standing import Standing
 
 Row = dict[str, int]
 
 
 class Known:
-    """The rows of a plan with one component; `columns` by variable, (rows,) each."""
+    """The rows of a plan with one component, over its variables and those with one value."""
 
-    def __init__(self, plan: Plan, columns: Mapping[str, NDArray[Any]]) -> None:
-        self.plan, self.columns = plan, columns
-        self.rows = next(iter(columns.values())).size
-        names = zip(plan.system.constraints, plan.system.names, strict=True)
-        parameters = frozenset(plan.system.parameters)
-        self._met = {id(node) for node, read in names if read.isdisjoint(parameters)}
+    def __init__(self, plan: Plan, standing: Standing) -> None:
+        self.plan, self.standing, self.rows = plan, standing, standing.rows
+        self._lowered: dict[int, list[Low]] = {}  # by the id of a constraint of the system
+        self._met = set()  # ids of those that the rows satisfy, in part at least
+        for node in plan.system.constraints:
+            mine = self._lowered[id(node)] = []
+            for part in conjuncts(node):
+                low = plan.pool.lower(part)
+                checked = standing.checks(low)
+                if checked:
+                    mine.append(low)
+                in_vain = low.constant and not names_of(part).isdisjoint(plan.system.parameters)
+                if low.partial or not (checked or in_vain):
+                    self._met.add(id(node))  # rows at which it is undefined are left out too
 
     @classmethod
     def of(cls, plan: Plan) -> Known | None:
         """Return what a plan keeps, None where it keeps nothing or is more than one component."""
         if plan.empty or len(plan.components) != 1 or plan.globals:
             return None
-        columns = plan.components[0].standing_columns()
-        return None if columns is None else cls(plan, columns)
+        standing = plan.components[0].standing
+        return None if standing is None else cls(plan, standing)
 
-    def full_rows(self) -> dict[str, NDArray[Any]] | None:
-        """Return the rows over every variable, None where some variable is in no constraint."""
+    def some(self, places: NDArray[np.intp]) -> dict[str, NDArray[Any]] | None:
+        """Return rows over every variable, None where some variable is in no constraint."""
         if self.plan.free and not set(self.plan.free) <= self.plan.fixed.keys():
             return None
-        fixed = {name: np.full(self.rows, value) for name, value in self.plan.fixed.items()}
-        return {**fixed, **self.columns}
+        fixed = {name: np.full(places.size, value) for name, value in self.plan.fixed.items()}
+        return {**fixed, **self.standing.at(places)}
 
     def answers(self, constraints: Iterable[Constraint], pins: Iterable[str]) -> bool:
-        """Return whether all constraints without parameters are among these, so that rows tell."""
-        known = self._met <= set(map(id, constraints))
-        return known and all(name in self.columns for name in pins)
+        """Return whether all that the rows satisfy is among these, so that the rows tell."""
+        told = self._met <= set(map(id, constraints))
+        return told and all(name in self.standing.names for name in pins)
 
     def first(
         self, constraints: Iterable[Constraint], pins: Mapping[str, int], at: Mapping[str, int]
@@ -62,7 +73,7 @@ class Known:
         rows = self._at(constraints, pins, at)
         if rows is None:
             return False, None
-        return True, self._row(int(rows[0])) if rows.size else None
+        return True, self._row(rows[0]) if rows.size else None
 
     def best(
         self,
@@ -75,64 +86,108 @@ class Known:
     ) -> tuple[bool, tuple[int, Row] | None]:
         """Return whether that can be told, and the best value and its row, None for none."""
         rows = self._at(constraints, pins, at)
-        if rows is None or not names_of(objective) <= {*self.columns, *self.plan.fixed, *at}:
-            return False, None
-        if not rows.size:
-            return True, None
-        found = self._values(objective, at, rows)
-        if found is None:
+        found = None if rows is None else self._values(objective, at, rows)
+        if rows is None or found is None:
             return False, None
         value, defined = found
-        if not defined.all():
-            rows, value = rows[defined], value[defined]
+        rows, value = rows[defined], value[defined]
         if not rows.size:
             return True, None
-        place = int(value.argmax() if maximize else value.argmin())
-        return True, (int(value[place]), self._row(int(rows[place])))
+        place = value.argmax() if maximize else value.argmin()
+        return True, (int(value[place]), self._row(rows[place]))
+
+    def nearest(
+        self,
+        name: str,
+        lines: Iterable[Constraint],
+        constraints: Iterable[Constraint],
+        pins: Mapping[str, int],
+        at: Mapping[str, int],
+        *,
+        up: bool,
+    ) -> tuple[bool, int | None]:
+        """Return whether that can be told, and the value of a parameter nearest to its present one.
+
+        At that value inequalities, `lines`, that are linear in it hold besides the constraints and
+        pins. It is looked for above (`up`) or below; None where there is none.
+        """
+        rows = self._at(constraints, pins, at)
+        if rows is None:
+            return False, None
+        sign = 1 if up else -1
+        now = sign * at[name]
+        value: NDArray[np.int64] = np.full(rows.size, now)
+        others = []
+        for line in lines:
+            excess = [
+                self.standing.excess(self.plan.pool.lower(line), {**at, name: x}) for x in (0, sign)
+            ]
+            if excess[0] is None or excess[1] is None:
+                return False, None
+            a = excess[0][rows]
+            k = excess[1][rows] - a  # a + k * value is to be at most 0
+            bounds = k < 0
+            if bounds.all():
+                value = np.maximum(value, -(a // k))
+                continue
+            needed = -(a // np.where(bounds, k, -1))
+            value = np.where(bounds, np.maximum(value, needed), value)
+            others.append((a, k))
+        if not rows.size:
+            return True, None
+        kept = np.ones(rows.size, bool)
+        for a, k in others:
+            if _largest(a) + _largest(k) * _largest(value) >= INT64:
+                return False, None
+            kept &= a + k * value <= 0
+        best = int(value.min(where=kept, initial=INT64))
+        return True, sign * best if now < best < INT64 else None
 
     def _at(
         self, constraints: Iterable[Constraint], pins: Mapping[str, int], at: Mapping[str, int]
     ) -> NDArray[np.intp] | None:
         """Return the rows at which constraints and pins hold, None where that cannot be told."""
-        rows: NDArray[np.intp] | None = None
-        for name, value in pins.items():
-            column = self.columns[name] if rows is None else self.columns[name][rows]
-            rows = _left(rows, column == value)
+        checked: dict[int, Low] = {}
+        others = []
         for node in constraints:
-            if id(node) in self._met:
-                continue
-            if not names_of(node) <= {*self.columns, *self.plan.fixed, *at}:
-                return None
+            if id(node) in self._lowered:
+                checked.update([(id(part), part) for part in self._lowered[id(node)]])
+            else:
+                others.append(node)
+        rows = np.flatnonzero(self.standing.mask(at, pins, checked))
+        for node in others:
             found = self._values(node, at, rows)
             if found is None:
                 return None
-            rows = _left(rows, found[0].astype(bool) & found[1])
-        return np.arange(self.rows) if rows is None else rows
+            rows = rows[found[0].astype(bool) & found[1]]
+        return rows
 
     def _values(
-        self, node: Expr | Constraint, at: Mapping[str, int], rows: NDArray[np.intp] | None
+        self, node: Expr | Constraint, at: Mapping[str, int], rows: NDArray[np.intp]
     ) -> tuple[NDArray[Any], NDArray[np.bool_]] | None:
-        """Return an expression at some rows (None: all) and where it is defined, if 64 bits do."""
-        pool = self.plan.pool
+        """Return an expression at some rows and where it is defined, if that and 64 bits do."""
+        pool, names = self.plan.pool, self.standing.names
+        read = names_of(node)
+        if not read <= {*names, *self.plan.fixed, *at}:
+            return None
         low = pool.lower(node)
         reach = max([abs(value) for value in at.values()], default=0)
         if low.kind == "ratio" or low.peak >= INT64 or reach >= INT64:
             return None
-        read = names_of(node)
-        columns = {name: column for name, column in self.columns.items() if name in read}
+        columns = {name: self.standing.column(name, rows) for name in names if name in read}
         slots = {id(pool.name(name)): i for i, name in enumerate([*columns, *at])}
-        given = [c if rows is None else c[rows] for c in columns.values()]
-        env = Env([*given, *at.values()])
-        shape = (self.rows if rows is None else rows.size,)
-        value = np.broadcast_to(np.asarray(Compiler(pool, slots)(low)(env)), shape)
-        bad = np.zeros(shape, bool) if env.bad is None else np.broadcast_to(env.bad, shape)
+        env = Env([*columns.values(), *at.values()])
+        value = np.broadcast_to(np.asarray(Compiler(pool, slots)(low)(env)), rows.shape)
+        bad = (
+            np.zeros(rows.shape, bool) if env.bad is None else np.broadcast_to(env.bad, rows.shape)
+        )
         return value, ~bad
 
-    def _row(self, place: int) -> Row:
-        row = {name: int(column[place]) for name, column in self.columns.items()}
-        return {**self.plan.fixed, **row}
+    def _row(self, place: np.intp) -> Row:
+        row = self.standing.at(np.array([place]))
+        return {**self.plan.fixed, **{name: int(column[0]) for name, column in row.items()}}
 
 
-def _left(rows: NDArray[np.intp] | None, mask: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return which of some rows (None: of all) a mask leaves."""
-    return np.flatnonzero(mask) if rows is None else rows[mask]
+def _largest(values: NDArray[np.int64]) -> int:
+    """Return the largest magnitude of some values, at least one."""
+    return max(-int(values.min()), int(values.max()))

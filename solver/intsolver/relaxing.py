@@ -106,6 +106,7 @@ def nearest(case: Case, name: str) -> _New | None:
     """Return the nearest value of a parameter with which everything is feasible."""
     now = case.parameters[name]
     lines: list[tuple[Expr, Expr]] = []
+    stated: list[Constraint] = []
     rest: list[Constraint] = []
     for node in case.constraints:
         if name not in names_of(node):
@@ -116,9 +117,15 @@ def nearest(case: Case, name: str) -> _New | None:
             if line is None:
                 return _equated(case, name) or _tried(case, name)
             lines.append(line)
+            stated.append(part)
     found = []
+    known, told, value = case.parts.known, False, None
     for up in (True, False):
-        value = _solved(case, lines, rest, now, up=up)
+        if known is not None and known.answers(rest, case.pinned):
+            given = rest, case.pinned, case.parameters
+            told, value = known.nearest(name, stated, *given, up=up)
+        if not told:
+            value = _solved(case, lines, rest, now, up=up)
         if value is not None and value != now:
             found.append(_New(value, further=True))
     return min(found, key=lambda new: abs(new.value - now), default=None)
@@ -130,29 +137,31 @@ def _solved(
     """Return the least (`up`) or greatest value beyond `now` that ``a + k * value <= 0`` allow.
 
     Lines with k < 0 are bounds from below, -(a // k); with k > 0 from above, (-a) // k. Those that
-    do not bound in the direction looked for have to hold at the value found.
+    do not bound in the direction looked for, everywhere or somewhere, have to hold at the value
+    found.
     """
-    zero = e.Constant(0)
-    constraints, kept = list(rest), []
+    zero, present = e.Constant(0), e.Constant(now)
+    kept: list[tuple[Expr, Expr]] = []
     bounds: list[Expr] = []
     for a, k in lines:
         sign = sign_of(case, k)
-        if sign is None:  # look where it has the sign that makes it a bound
-            constraints.append(e.Compare("<" if up else ">", k, zero))
-        elif sign == 0 or (sign < 0) != up:
+        if sign == 0 or (sign is not None and (sign < 0) != up):
             kept.append((a, k))
             continue
-        bounds.append(
-            e.Negative(e.FloorDivision(a, k)) if up else e.FloorDivision(e.Negative(a), k)
-        )
+        bound: Expr = e.FloorDivision(a, k) if up else e.FloorDivision(e.Negative(a), k)
+        bound = e.Negative(bound) if up else bound
+        if sign is None:
+            kept.append((a, k))
+            bound = e.Choice(e.Compare("<" if up else ">", k, zero), bound, present)
+        bounds.append(bound)
     if not bounds:
         return None
     if kept:
-        bounds.append(e.Constant(now))
+        bounds.append(present)
     value: Expr = e.Maximum(tuple(bounds)) if up else e.Minimum(tuple(bounds))
     value = bounds[0] if len(bounds) == 1 else value
-    constraints += [e.Compare("<=", e.Sum(a, e.Product(k, value)), zero) for a, k in kept]
-    best = case.best(constraints, case.pinned, value, maximize=not up)
+    held = [e.Compare("<=", e.Sum(a, e.Product(k, value)), zero) for a, k in kept]
+    best = case.best([*rest, *held], case.pinned, value, maximize=not up)
     return best[0] if best is not None and (best[0] > now) == up else None
 
 

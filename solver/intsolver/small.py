@@ -13,8 +13,6 @@ from intsolver.parts import Table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from intsolver.expr import Constraint
     from intsolver.narrow import Domains
 
@@ -27,8 +25,10 @@ class Small:
     """The constraints of a group over a grid with one axis for each variable.
 
     Its rows are lexicographic in `names`. `ends` are the least and greatest value of each variable
-    of the problem: those that have one value are read too.
+    of the problem: those that have one value are read too. No rows stand between solves.
     """
+
+    standing = None
 
     def __init__(
         self,
@@ -82,8 +82,3 @@ class Small:
     ) -> Table:
         """Return the first solutions of the group: all of them."""
         return self.solve(parameters, pinned, MOST)
-
-    @staticmethod
-    def standing_columns() -> dict[str, NDArray[Any]] | None:
-        """Return that no rows are kept."""
-        return None

@@ -20,7 +20,7 @@ from intsolver.parts import Diagram, Table
 from intsolver.vector import Compiler, Env
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,7 +46,8 @@ class Standing:
         self._columns: dict[str, NDArray[Any]] = {}
         self._pieces: list[Any] = []
         self._slots: dict[str, int] = {}
-        self._checks: list[Function] = []
+        self._checks: dict[int, Function] = {}  # by the id of the constraint as stated
+        self._sides: dict[int, tuple[Function, Function, int]] = {}  # of inequalities; 1: below
         # Rows of the diagram where all is defined; None: every row.
         self._kept = self._compile(pool, bound)
         self.rows = diagram.count if self._kept is None else self._kept.size
@@ -75,7 +76,11 @@ class Standing:
         for parameter in sorted(frozenset[str]().union(*[node.parameters for node in bound])):
             self._slots[parameter] = slots[id(pool.name(parameter))] = len(slots)
         compiler = Compiler(pool, slots)
-        self._checks = [compiler(node) for node in nodes]
+        for stated, node in zip(bound, nodes, strict=True):
+            self._checks[id(stated)] = compiler(node)
+            if node.kind in ("le", "lt"):
+                left, right = map(compiler, node.of)
+                self._sides[id(stated)] = left, right, int(node.kind == "lt")
         return kept
 
     def _values(
@@ -116,36 +121,59 @@ class Standing:
             column = self._columns[name] = self.diagram.column(name, compact=True)
         return column
 
-    def column(self, name: str) -> NDArray[Any]:
-        """Return a variable at every row, shape (rows,)."""
-        return self.listed(name, self._kept)
-
-    def listed(self, name: str, rows: NDArray[np.intp] | None) -> NDArray[Any]:
-        """Return a variable at some rows of the diagram (None: all), int64."""
+    def column(self, name: str, rows: NDArray[np.intp] | None = None) -> NDArray[Any]:
+        """Return a variable at some rows (None: all), int64."""
         column = self._all(name)
-        return (column if rows is None else column[rows]).astype(np.int64)
+        places = self._kept if rows is None else self._places(rows)
+        return (column if places is None else column[places]).astype(np.int64)
 
     def solve(self, parameters: Mapping[str, int], pinned: Mapping[str, int]) -> Selection:
         """Return the rows at which every check holds."""
-        columns = [*self._pieces, *[parameters[name] for name in self._slots]]
+        return Selection(self, self.mask(parameters, pinned, self._checks))
+
+    def checks(self, node: Low) -> bool:
+        """Return whether a constraint is one of those that are kept as columns."""
+        return id(node) in self._checks
+
+    def mask(
+        self, parameters: Mapping[str, int], pinned: Mapping[str, int], nodes: Iterable[int]
+    ) -> NDArray[np.bool_]:
+        """Return at which rows pins and some of the constraints, given by their ids, hold."""
+        columns = self._given(parameters)
         mask = np.ones(self.rows, bool)
         for name, value in pinned.items():
             if name in self.names:
                 mask &= self.column(name) == value
-        for check in self._checks:
+        for node in nodes:
             env = Env(columns)
-            mask &= check(env)
+            mask &= self._checks[node](env)
             if env.bad is not None:
                 mask &= np.logical_not(env.bad)
-        return Selection(self, mask)
+        return mask
 
-    def places(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    def excess(self, node: Low, parameters: Mapping[str, int]) -> NDArray[np.int64] | None:
+        """Return by how much an inequality is missed at every row (0 and less: met).
+
+        None where it is not kept as a comparison, or is undefined somewhere.
+        """
+        sides = self._sides.get(id(node))
+        if sides is None:
+            return None
+        left, right, strict = sides
+        env = Env(self._given(parameters))
+        found = np.subtract(left(env), right(env), dtype=np.int64) + strict
+        return np.broadcast_to(found, (self.rows,)) if env.bad is None else None
+
+    def _given(self, parameters: Mapping[str, int]) -> list[Any]:
+        return [*self._pieces, *[parameters[name] for name in self._slots]]
+
+    def _places(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """Return where some rows are in the diagram."""
         return rows if self._kept is None else self._kept[rows]
 
     def at(self, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
         """Return the variables at some rows."""
-        return self.diagram.at(self.places(rows))
+        return self.diagram.at(self._places(rows))
 
 
 class Selection:
@@ -162,7 +190,7 @@ class Selection:
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a variable at every row."""
-        return self._standing.listed(name, self._standing.places(self._rows))
+        return self._standing.column(name, self._rows)
 
     def at(self, rank: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Return the variables at some rows."""

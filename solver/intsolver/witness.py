@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from intsolver.expr import Constraint
+    from intsolver.known import Known
 
 _ROWS = 1_024
 _MOST_MEMBERS = 60  # one bit each
@@ -35,7 +36,7 @@ class Witnesses:
         constraints: Sequence[Constraint],
         parameters: Mapping[str, int],
         pinned: Mapping[str, int],
-        solutions: Mapping[str, NDArray[Any]] | None,
+        known: Known | None,
     ) -> None:
         self.columns: dict[str, NDArray[Any]] = {}
         self.keys: list[int] = []
@@ -50,7 +51,7 @@ class Witnesses:
             return
         if any(not -INT64 < low <= high < INT64 for low, high in box.values()):
             return
-        self.columns = _drawn(domains, pinned, solutions)
+        self.columns = _drawn(domains, pinned, known)
         names = [*self.columns, *parameters]
         compiler = Compiler(pool, {id(pool.name(name)): i for i, name in enumerate(names)})
         given = [*self.columns.values(), *parameters.values()]
@@ -91,9 +92,9 @@ class Witnesses:
 def _drawn(
     domains: Mapping[str, tuple[int, ...]],
     pinned: Mapping[str, int],
-    solutions: Mapping[str, NDArray[Any]] | None,
+    known: Known | None,
 ) -> dict[str, NDArray[Any]]:
-    """Return assignments: values anywhere, ends of domains, pins, and some `solutions`."""
+    """Return assignments: values anywhere, ends of domains, pins, and some `known` rows."""
     generator = np.random.default_rng(0)
     drawn = {}
     some = generator.random(_ROWS)  # how much of each assignment is ends, and is pins
@@ -107,8 +108,11 @@ def _drawn(
                 generator.random(_ROWS) < generator.permuted(some), pinned[name], column
             )
         drawn[name] = column
-    if solutions is None or set(solutions) != set(drawn):
+    if known is None:
         return drawn
-    total = next(iter(solutions.values())).size
+    total = known.rows
     places = generator.integers(0, total, min(total, _ROWS)) if total else np.zeros(0, np.intp)
-    return {name: np.concatenate([c, solutions[name][places]]) for name, c in drawn.items()}
+    rows = known.some(places)
+    if rows is None or set(rows) != set(drawn):
+        return drawn
+    return {name: np.concatenate([column, rows[name]]) for name, column in drawn.items()}

@@ -251,6 +251,77 @@ def test_a_hard_conflict_is_one_at_every_value_at_which_it_is_told_again(
     assert again > 30
 
 
+def test_rows_that_stand_tell_of_conflicts_and_of_parameters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Constraints with the parameter in a part of them, in vain, or with either sign as well."""
+    monkeypatch.setattr(small, "MOST", 0)  # rows are kept of small problems too
+    told = {name: counted(monkeypatch, name) for name in ("first", "nearest")}
+    draw = random.Random(7)
+    forms = (
+        "{a} + {b} <= p", "{a} * {b} >= p", "p * {a} <= {c} + {b}", "{a} + p > {b}",
+        "{a} >= {c} and {b} <= p", "{a} + p - p >= {c}", "{a} * {b} * {a} < p * {a}",
+        "{a} % 3 == {b}", "{a} != {b}", "{a} - {b} > {c}", "{a} // ({b} + 1) <= p",
+        "({a} - 2) * p <= {b} + {c}", "{c} <= {a} + {b} <= p + {c}",
+    )  # fmt: skip
+    least = 0
+    for _ in range(60):
+        domains = {n: sorted(draw.sample(range(-3, 8), draw.randint(2, 4))) for n in "xyz"}
+        problem = Problem()
+        for name, domain in domains.items():
+            problem.var(name, domain)
+        problem.param("p", 0)
+        for _ in range(draw.randint(2, 5)):
+            a, b = draw.sample("xyz", 2)
+            problem.add(draw.choice(forms).format(a=a, b=b, c=draw.randint(-5, 5)))
+        problem.solve()
+        for p in (-9, -1, 0, 3, 30):
+            pinned = {"x": domains["x"][0]} if draw.random() < 0.3 else {}
+            least += checked_explanation(problem, domains, p, pinned)
+    assert least > 20
+    assert min(map(sum, told.values())) > 20
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[bool]:
+    """Return, as they come, whether rows that stand could tell what they were asked."""
+    ask, told = getattr(known.Known, name), []
+
+    def asked(*args: Any, **options: Any) -> Any:
+        answer = ask(*args, **options)
+        told.append(answer[0])
+        return answer
+
+    monkeypatch.setattr(known.Known, name, asked)
+    return told
+
+
+def checked_explanation(
+    problem: Problem, domains: dict[str, list[int]], p: int, pinned: dict[str, int]
+) -> int:
+    """Check an explanation against brute force; return of how many parameters the least change."""
+    texts = {named.name: named.text for named in problem.constraints}
+    texts.update({f"{name} = {value}": f"{name} == {value}" for name, value in pinned.items()})
+
+    def feasible(names: Any, p: int) -> bool:
+        return bool(oracle.solutions(domains, [texts[name] for name in names], {"p": p}))
+
+    found = problem.explain(p=p, **pinned)
+    assert found.feasible == feasible(texts, p)
+    if found.feasible:
+        return 0
+    assert not feasible(found.core, p)
+    if found.smallest:
+        assert all(feasible(few, p) for few in itertools.combinations(texts, len(found.core) - 1))
+    changes = [c.value for c in found.relaxations if c.parameter == "p" and " p = " not in c.text]
+    for value in changes:
+        assert value is not None
+        step = 1 if value > p else -1
+        assert [feasible(texts, v) for v in range(p, value + step, step)].index(True) == abs(
+            value - p
+        )
+    return len(changes)
+
+
 @pytest.fixture(params=["rnn_fwd_fp32_D128_H6_B16_G4_A100", "rnn_bwd_bf16_D256_H3_B16_G4_H100"])
 def layout(request: pytest.FixtureRequest) -> Problem:
     """A recurrent kernel's layout with its shared memory as a parameter."""
