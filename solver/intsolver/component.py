@@ -65,9 +65,15 @@ class Component:
 
     @cached_property
     def _failing(self) -> Chain:
-        """A chain that begins with what most constraints read, so that it ends early in vain."""
-        degree = {name: sum([name in c.names for c in self.constraints]) for name in self.names}
-        order = sorted(self.names, key=lambda name: (-degree[name], self.domains[name].size))
+        """A chain that begins with what most constraints read, so that it ends early in vain.
+
+        Those that read little else count for more.
+        """
+        weight = {
+            name: sum([1 / len(c.names) for c in self.constraints if name in c.names])
+            for name in self.names
+        }
+        order = sorted(self.names, key=lambda name: (-weight[name], self.domains[name].size))
         return build(self.pool, order, self.constraints, self.domains, eager=True)
 
     @cached_property

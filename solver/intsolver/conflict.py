@@ -32,7 +32,7 @@ _MAX_ROWS = 200_000  # states of an optimum that a relaxation is worth
 _MAX_STATES = 15_000  # assignments looked at to tell whether some constraints can be met
 _PATIENCE = 40  # times as many to tell whether a member can be left out
 _MAX_SETS = 200
-_MAX_HARD = 4  # sets of which it could not be told before members are left out one by one
+_MAX_HARD = 8  # sets of which it could not be told before members are left out one by one
 _MAX_STEPS = 20_000
 
 
@@ -56,22 +56,29 @@ class Parts:
         self.names = system.names
         self.conflict: Conflict | None = None  # the last one that was hard to find
         self.undecided: dict[frozenset[int], int] = {}  # looked at so many states, and told nothing
-        self._solvers: dict[tuple[tuple[Constraint, ...], frozenset[str]], Solver] = {}
+        self._solvers: dict[object, Solver] = {}
 
     @cached_property
     def _implied(self) -> list[tuple[Constraint, Constraint, Constraint]]:
         return implied(self.system.constraints, self.domains)
 
-    def solver(self, constraints: tuple[Constraint, ...], names: frozenset[str]) -> Solver:
-        """Return a solver of some constraints over the variables among `names`."""
-        key = constraints, names.intersection(self.domains)
+    def solver(
+        self, constraints: tuple[Constraint, ...], names: frozenset[str], pins: Mapping[str, int]
+    ) -> Solver:
+        """Return a solver of some constraints over the variables among `names`.
+
+        Those pinned have one value, which is to be in their domain.
+        """
+        names = names.intersection(self.domains)
+        key = constraints, names, frozenset(pins.items())
         if key not in self._solvers:
-            variables = tuple([(k, v) for k, v in self.domains.items() if k in names])
+            domains = {k: v for k, v in self.domains.items() if k in names}
+            domains.update({name: (value,) for name, value in pins.items()})
             given = set(map(id, constraints))
             sums = [node for a, b, node in self._implied if id(a) in given and id(b) in given]
             stated = (*constraints, *sums)
             each = tuple(map(names_of, stated))
-            system = System(variables, self.parameters, stated, each)
+            system = System(tuple(domains.items()), self.parameters, stated, each)
             self._solvers[key] = Solver(system, exact=True)
         return self._solvers[key]
 
@@ -121,6 +128,10 @@ class Case:
         given = self.parameters, self.pinned
         return Witnesses(self.parts.domains, self.constraints, *given, self.parts.known)
 
+    def outside(self, pins: Mapping[str, int]) -> bool:
+        """Return whether some pin is outside of its variable's domain."""
+        return any(value not in self.parts.domains[name] for name, value in pins.items())
+
     def split(self, members: Iterable[int]) -> tuple[list[Constraint], dict[str, int]]:
         """Return the constraints and the pins among `members`."""
         count = len(self.constraints)
@@ -144,6 +155,8 @@ class Case:
         if self.parts.undecided.get(key, 0) >= most:
             raise TooManySolutions("it took too long to tell before", most)
         constraints, pins = self.split(key)
+        if self.outside(pins):
+            return None
         known = self.parts.known
         if known is not None and known.answers(constraints, pins):
             told, row = known.first(constraints, pins, self.parameters)
@@ -157,9 +170,9 @@ class Case:
         names = frozenset(pins).union(
             *(self.parts.names[i] for i in key if i < len(self.constraints))
         )
-        solver = self.parts.solver(tuple(constraints), names)
+        solver = self.parts.solver(tuple(constraints), names, pins)
         try:
-            found = solver.first(self.parameters, pins, max_states=most)
+            found = solver.first(self.parameters, {}, max_states=most)
         except TooManySolutions:
             self.parts.undecided[key] = most
             raise
@@ -179,6 +192,8 @@ class Case:
 
         `free` are parameters to take as variables. None also where it takes too many states.
         """
+        if self.outside(pins):
+            return None
         known = self.parts.known
         if known is not None and free is None and known.answers(constraints, pins):
             given = self.parameters
@@ -187,12 +202,10 @@ class Case:
                 return best
         parts = self.parts if free is None else Parts(self.parts.system, free)
         names = frozenset(pins).union(names_of(objective), *map(names_of, constraints))
-        solver = parts.solver(tuple(constraints), names)
+        solver = parts.solver(tuple(constraints), names, pins)
         given = {k: v for k, v in self.parameters.items() if k in parts.parameters}
         try:
-            found = solver.best(
-                objective, given, pins, maximize=maximize, top=1, max_rows=_MAX_ROWS
-            )
+            found = solver.best(objective, given, {}, maximize=maximize, top=1, max_rows=_MAX_ROWS)
         except TooManySolutions:
             return None
         return found[0] if found else None

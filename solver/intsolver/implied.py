@@ -1,20 +1,21 @@
 """Inequalities that follow from two others: their sum, where terms cancel.
 
 ``free >= 1`` and ``mh * (free + used) <= smem * mh * bn`` say together that ``used < smem * bn``,
-whatever goes into `free`. An inequality is kept as the terms of a polynomial that is at most 0, a
-term as the nodes that are multiplied in it.
+whatever goes into `free`. From ``size - per // x * bn <= smem`` and ``per // x <= regs`` follows
+``size <= smem + regs * bn``, the second taken `bn` times. An inequality is kept as the terms of a
+polynomial that is at most 0, a term as the nodes that are multiplied in it.
 """
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 from typing import TYPE_CHECKING
 
 from intsolver import expr as e
 from intsolver.evaluate import has_quotient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from intsolver.expr import Constraint, Expr, Node
 
@@ -34,13 +35,52 @@ def implied(
             found = _difference(small, large, order)
             if found is not None:
                 known.append((node, _without_common(found, domains)))
+    positive = {name for name, domain in domains.items() if min(domain) > 0}
     sums = []
     for (node, one), (other_node, other) in combinations(known, 2):
         total = _added(one, other, 1)
-        if len(total) + 2 < len(one) + len(other):  # one pair of terms and more is gone
+        if len(total) + 2 >= len(one) + len(other):  # no more is gone than one pair of terms
+            total = _without_shared(one, other, order, positive)
+            total = total or _without_shared(other, one, order, positive)
+        if total:
             rest = _without_common(total, domains)
             sums.append((node, other_node, e.Compare("<=", _node(rest), e.Constant(0))))
     return list[tuple[e.Constraint, e.Constraint, e.Constraint]](sums)
+
+
+def _without_shared(
+    one: Polynomial, other: Polynomial, order: dict[Expr, int], positive: Collection[str]
+) -> Polynomial:
+    """Return a sum of a polynomial and a positive multiple of the other in which a term is gone.
+
+    The term is no product of variables alone, and the multiple is by variables that are positive.
+    Nothing where there is no such term.
+    """
+    shared = [(part, times) for part, times in other.items() if times > 0 and _computes(part)]
+    if not shared:
+        return {}
+    lower = [(term, factor) for term, factor in one.items() if factor < 0 and _computes(term)]
+    for (part, times), (term, factor) in product(shared, lower):
+        by = _divided(term, part)
+        if by is not None and all(isinstance(x, e.Name) and x.name in positive for x in by):
+            kept, taken = _product(one, {(): times}, order), _product(other, {by: factor}, order)
+            return _added(kept, taken, -1)
+    return {}
+
+
+def _computes(term: Term) -> bool:
+    """Return whether a term is more than a product of names."""
+    return not all(isinstance(node, e.Name) for node in term)
+
+
+def _divided(term: Term, part: Term) -> Term | None:
+    """Return a term without the factors of another, None where it does not have them all."""
+    left = list(term)
+    for node in part:
+        if node not in left:
+            return None
+        left.remove(node)
+    return tuple(left)
 
 
 def _inequalities(node: Constraint) -> list[tuple[Expr, Expr]]:

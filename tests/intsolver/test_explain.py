@@ -12,7 +12,8 @@ from typing import Any
 
 import oracle
 import pytest
-from intsolver import Problem, conflict, known, small, witness
+from intsolver import Problem, conflict, evaluate, implied, known, small, witness
+from intsolver.text import to_text
 
 SPACES = Path(__file__).resolve().parents[2] / "data" / "spaces"
 
@@ -213,6 +214,31 @@ def test_cores_of_random_problems_are_smallest_and_relaxations_work() -> None:
                 rest = [other for other in texts if other != change.constraint]
                 assert oracle.solutions(domains, [*rest, moved], {})
     assert explained > 60
+
+
+def test_what_follows_from_two_inequalities_holds_where_they_do() -> None:
+    draw = random.Random(3)
+    domains = {"x": (1, 2, 5), "y": (1, 3, 4), "z": (-2, 0, 3)}
+    shared = ("x // y", "y * (x // y)", "x * y * (x // y)", "z * (x // y)")
+    found = without = 0
+    for _ in range(300):
+        problem = Problem()
+        for name, domain in domains.items():
+            problem.var(name, domain)
+        texts = []
+        for relation in draw.choices(("<=", "<", ">=", ">"), k=2):
+            terms = draw.choice(shared), *draw.sample(("x", "y", "x * z", "1"), 2)
+            some = [f"{draw.choice((-3, -1, 1, 2))} * {t}" for t in draw.sample(terms, 3)]
+            texts.append(f"{some[0]} + {some[1]} {relation} {some[2]} + {draw.randint(-3, 3)}")
+        nodes = [problem.parse(text).node for text in texts]
+        for one, other, follows in implied.implied(nodes, domains):
+            assert {one, other} == set(nodes)
+            found += 1
+            for row in oracle.solutions(domains, texts, {}):
+                assert evaluate.holds(follows, dict(zip(domains, row, strict=True)))
+            without += "//" not in to_text(follows)
+    assert found > 50
+    assert without > 20
 
 
 def test_a_hard_conflict_is_one_at_every_value_at_which_it_is_told_again(
