@@ -12,6 +12,7 @@ from workbench.clumps import crossval
 from workbench.clumps.brightness import flux_ratios
 from workbench.clumps.galaxy import Galaxy
 from workbench.clumps.inject import Clump, inject
+from workbench.clumps.stretch import VIEWER
 from workbench.clumps.training import TrainOptions
 from workbench.clumps.weights import simulated
 from workbench.errors import WorkbenchError
@@ -24,7 +25,7 @@ def test_light_grows_with_the_flux_ratio() -> None:
     plain = disk_galaxy()
     made = [inject(plain, [Clump(58.0, 50.0, ratio, 0.0)]) for ratio in (0.01, 0.02, 0.04)]
     without, *measured = (
-        float(flux_ratios(one, made[0].truth.boxes[-1:])[0]) for one in (plain, *made)
+        float(flux_ratios(one, made[0].truth.boxes[-1:], VIEWER)[0]) for one in (plain, *made)
     )
     first, second, third = np.array(measured) - without
     assert first > 0

@@ -14,7 +14,7 @@ from workbench.clumps import folder, sky
 from workbench.clumps.export import write_data
 from workbench.clumps.galaxy import Galaxy, annotation
 from workbench.clumps.pictures import Report, Stretch, read_picture, write_picture
-from workbench.clumps.stretch import STRIPE82
+from workbench.clumps.stretch import VIEWER
 from workbench.clumps.tables import read_table, write_coco, write_table
 from workbench.errors import WorkbenchError
 
@@ -189,7 +189,7 @@ def test_fits_written_is_read_back_with_its_bands_and_sky(tmp_path: Path) -> Non
     path = tmp_path / "images" / "a.fits"
     with fits.open(path) as units:
         planes = np.asarray(units[0].data)
-    bands = STRIPE82.linear(galaxy.image)
+    bands = VIEWER.linear(galaxy.image)
     np.testing.assert_array_equal(planes, np.moveaxis(bands, -1, 0).astype(np.float32))
     shown, wcs = read_picture(path)
     assert shown.shape == galaxy.image.shape

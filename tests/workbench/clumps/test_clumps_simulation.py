@@ -16,7 +16,7 @@ from workbench.clumps.render import BANDS, render
 from workbench.clumps.scene import FLUX_RATIO, MOST_CLUMP_LIGHT, draw_scene
 from workbench.clumps.simulate import annotate, simulate, truths
 from workbench.clumps.stream import BLOCK, stream
-from workbench.clumps.stretch import SKYSERVER, STRIPE82, Style
+from workbench.clumps.stretch import COADD, SKYSERVER, VIEWER, Style
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def test_truth_names_boxes_of_two_and_a_half_psf_inside_the_picture() -> None:
         assert ((truth.centres >= -0.5) & (truth.centres <= 199.5)).all()
 
 
-@pytest.mark.parametrize("style", [STRIPE82, SKYSERVER], ids=["stripe82", "skyserver"])
+@pytest.mark.parametrize("style", [VIEWER, SKYSERVER, COADD], ids=["viewer", "skyserver", "coadd"])
 def test_stretch_inverts_exactly_on_eight_bit_pictures(style: Style) -> None:
     rng = np.random.default_rng(0)
     bands = rng.uniform(0.0, 0.4, (40, 40, 3))
@@ -127,7 +127,7 @@ def test_stream_refuses_negative_numbers() -> None:
 def test_injected_light_is_the_asked_part_of_the_galaxy() -> None:
     host = disk_galaxy()
     made = inject(host, [Clump(62.3, 41.7, 0.10)])
-    before, after = STRIPE82.linear(host.image), STRIPE82.linear(made.image)
+    before, after = VIEWER.linear(host.image), VIEWER.linear(made.image)
     gained = (after - before)[:, :, 2].sum()
     # g light of a clump over u: 10^(0.4 * 0.39); rounding to 8 bits leaves a per cent or two.
     expected = 0.10 * u_flux(host, before) * 10 ** (0.4 * 0.39)

@@ -18,7 +18,7 @@ from workbench.clumps.extras import need
 from workbench.clumps.matching import Detections
 from workbench.clumps.request import MADE
 from workbench.clumps.simulate import simulate
-from workbench.clumps.stretch import STRIPE82
+from workbench.clumps.stretch import VIEWER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -143,7 +143,7 @@ def linear_planes(among: Sequence[Galaxy]) -> dict[str, NDArray[Any]]:
 
     Exact to 8 bits for simulated pictures; for others relative fluxes, as the stretch is assumed.
     """
-    return {galaxy.truth.name: STRIPE82.linear(galaxy.image) for galaxy in among}
+    return {galaxy.truth.name: VIEWER.linear(galaxy.image) for galaxy in among}
 
 
 def workspace() -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.clumps.inject import outline
-from workbench.clumps.stretch import STRIPE82
+from workbench.clumps.stretch import COADD
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ BLUE_BAND = 2  # the picture's blue is the g band
 
 
 def flux_ratios(
-    galaxy: Galaxy, boxes: NDArray[np.float64], style: Style = STRIPE82
+    galaxy: Galaxy, boxes: NDArray[np.float64], style: Style = COADD
 ) -> NDArray[np.float64]:
     """Return (N,) g light of each of `boxes` (N, 4) above the disk around it, over the galaxy's.
 

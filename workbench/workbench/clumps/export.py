@@ -12,7 +12,7 @@ import numpy as np
 from workbench.clumps.extras import need
 from workbench.clumps.files import write_atomically
 from workbench.clumps.pictures import write_picture
-from workbench.clumps.stretch import STRIPE82
+from workbench.clumps.stretch import VIEWER
 from workbench.clumps.tables import write_coco, write_table
 from workbench.errors import WorkbenchError
 
@@ -49,7 +49,7 @@ def write_data(galaxies: Iterable[Galaxy], folder: Path, form: str = "png") -> i
         if form == "png":
             write_picture(images / named.name, galaxy.image)
         else:
-            write_fits(images / named.name, STRIPE82.linear(galaxy.image), galaxy.truth.wcs)
+            write_fits(images / named.name, VIEWER.linear(galaxy.image), galaxy.truth.wcs)
         truths.append(named)
     write_coco(folder / "annotations_coco.json", truths)
     write_table(folder / "labels.parquet", truths)

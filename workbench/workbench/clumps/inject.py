@@ -27,7 +27,7 @@ from workbench.clumps.scene import (
     colours_to_flux,
 )
 from workbench.clumps.simulate import simulate
-from workbench.clumps.stretch import STRIPE82, Style
+from workbench.clumps.stretch import VIEWER, Style
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Clump:
     colours: tuple[float, float, float] = (0.39, 0.05, -0.04)
 
 
-def inject(galaxy: Galaxy, clumps: Sequence[Clump], style: Style = STRIPE82) -> Galaxy:
+def inject(galaxy: Galaxy, clumps: Sequence[Clump], style: Style = VIEWER) -> Galaxy:
     """Return `galaxy` with `clumps` added to picture and truth.
 
     The galaxy's u flux, which no picture shows, follows from its g flux (inside its outline) and
@@ -214,7 +214,7 @@ class Injected:
     """
 
     hosts: Sequence[Galaxy]
-    style: Style = STRIPE82
+    style: Style = VIEWER
 
     def __repr__(self) -> str:
         """Name the hosts: they are part of the key of a cache."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.clumps import classical
 from workbench.clumps.inject import Clump, inject
-from workbench.clumps.stretch import STRIPE82
+from workbench.clumps.stretch import VIEWER
 
 if TYPE_CHECKING:
     from workbench.clumps.galaxy import Galaxy
@@ -58,7 +58,7 @@ class InjectionState:
             The PSF is unknown, or no galaxy stands out at the centre.
         """
         x, y = self.at
-        return inject(self.host, [Clump(x, y, self.flux_ratio, self.size)], STRIPE82)
+        return inject(self.host, [Clump(x, y, self.flux_ratio, self.size)], VIEWER)
 
     @property
     def peak(self) -> float:

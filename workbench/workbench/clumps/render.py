@@ -99,7 +99,7 @@ def _disk(galsim: Any, scene: Scene, band: int, cells: int) -> Any:
     pattern = arm_pattern(host, radius, azimuth) * _fine_structure(scene, cells)
     lopsided = 0.45 * host.contrast * np.tanh(radius / host.scale)
     pattern *= 1 + lopsided * np.cos(azimuth - 2.4 * host.phase)
-    light = np.exp(-radius / host.scale) * pattern ** BAND_ARMS[band]
+    light = np.exp(-((radius / host.scale) ** host.flatness)) * pattern ** BAND_ARMS[band]
     light *= np.exp(-((radius / (5 * host.scale)) ** 6))  # disks end
     light *= host.disk[BANDS[band]] / light.sum()
     return galsim.InterpolatedImage(

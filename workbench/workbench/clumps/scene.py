@@ -64,6 +64,8 @@ class Host:
         Disk scale length, bulge and bar half-light sizes in arcsec.
     axis_ratio, angle
         Of the disk on the sky; radians from x towards y.
+    flatness
+        Exponent of the radius in the disk's profile: 1 exponential, more for a flat middle.
     arms, pitch, contrast, phase
         Logarithmic spiral: number of arms, tangent of the pitch angle, amplitude, radians.
     lumps
@@ -83,6 +85,7 @@ class Host:
     contrast: float
     phase: float
     lumps: int
+    flatness: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,15 +10,15 @@ from workbench.clumps import sky
 from workbench.clumps.galaxy import Annotation, Galaxy, annotation, square_boxes
 from workbench.clumps.render import render
 from workbench.clumps.scene import Scene, draw_scene
-from workbench.clumps.stretch import SKYSERVER, STRIPE82, Style
+from workbench.clumps.stretch import SKYSERVER, VIEWER, Style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SIDE = 200  # pixels, as the labelled part of a Clump Scout cutout
 # Part of every cache key: raise it when pictures of the same seed and index change.
-VERSION = "5"
-SKYSERVER_PART = 0.2  # of the pictures; the rest are in the style of Stripe 82
+VERSION = "6"
+SKYSERVER_PART = 0.2  # of the pictures; the rest are in that of the Legacy viewer
 
 
 def simulate(seed: int, index: int, side: int = SIDE) -> Galaxy:
@@ -29,7 +29,7 @@ def simulate(seed: int, index: int, side: int = SIDE) -> Galaxy:
 
 def style_of(scene: Scene) -> Style:
     """Return the picture style of a scene, fixed by its seed."""
-    return SKYSERVER if scene.noise_seed / 2**32 < SKYSERVER_PART else STRIPE82
+    return SKYSERVER if scene.noise_seed / 2**32 < SKYSERVER_PART else VIEWER
 
 
 def annotate(scene: Scene, name: str) -> Annotation:

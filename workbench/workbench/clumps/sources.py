@@ -13,6 +13,7 @@ from workbench.clumps.evaluate import folds
 from workbench.clumps.request import FOLDS, MADE, SOURCES, Request
 from workbench.clumps.simulate import VERSION, simulate
 from workbench.clumps.stream import stream
+from workbench.clumps.stretch import COADD, VIEWER
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _made(request: Request) -> Iterator[Galaxy]:
 def _maker(request: Request) -> Callable[[int, int], Galaxy]:
     if request.source in {"simulated", "deep"}:
         return simulate if request.source == "simulated" else deep
-    injected = inject.Injected(_hosts(request))
+    injected = inject.Injected(_hosts(request), COADD if request.place == "s82" else VIEWER)
     return injected if request.source == "injected" else Mixed((simulate, injected, deep))
 
 

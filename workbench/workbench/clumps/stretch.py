@@ -64,7 +64,11 @@ class Style:
         return bands
 
 
-# Pictures like those of Stripe 82 and the Legacy viewer: measured sky 19/255, its noise 13/255.
-STRIPE82 = Style((1.0, 1.1, 1.5), 4.62, 0.231, 0.017)
+# Pictures like those of the Legacy viewer, in which clumps were labelled: 1/sqrt(20) asinh(20 I).
+VIEWER = Style((1.0, 1.1, 1.5), 4.62, 0.231, 0.017)
+# The co-added pictures of Stripe 82, 1/9 asinh(9 I). Scale and weights from the catalogued r and g
+# light of the 53 galaxies, which their pictures then give within 12 and 17 % (1 sigma), g-r within
+# 0.03 mag. The viewer's stretch scatters by 30 % and makes bright galaxies too faint.
+COADD = Style((1.0, 1.1, 1.62), 10.265, 0.0462, 0.0039)
 # Pictures like SDSS SkyServer's: redder, darker sky (6/255, noise 4/255).
 SKYSERVER = Style((1.0, 0.85, 0.85), 8.0, 0.25, 0.004)
