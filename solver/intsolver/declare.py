@@ -7,7 +7,7 @@ import keyword
 import unicodedata
 from typing import TYPE_CHECKING
 
-from intsolver.errors import ProblemError
+from intsolver.errors import ProblemError, shown
 from intsolver.parse import FUNCTIONS
 from intsolver.terms import as_integer
 
@@ -23,12 +23,12 @@ _LISTED = 12  # names that an error lists
 def check_name(name: object) -> None:
     """Raise ProblemError for what the language could not read as a name."""
     if not isinstance(name, str):
-        raise ProblemError(f"a name is text, got {name!r} ({type(name).__name__})")
+        raise ProblemError(f"a name is text, got {shown(name)} ({type(name).__name__})")
     plain = name.isascii() or unicodedata.normalize("NFKC", name) == name  # as Python reads it
     if not name.isidentifier() or not plain:
-        raise ProblemError(f"{name!r} cannot be a name; expected letters, digits and _")
+        raise ProblemError(f"{shown(name)} cannot be a name; expected letters, digits and _")
     if name in _RESERVED:
-        raise ProblemError(f"{name!r} cannot be a name, it is a word of the language")
+        raise ProblemError(f"{shown(name)} cannot be a name, it is a word of the language")
 
 
 def unknown(name: str, known: Sequence[str], what: str) -> str:
@@ -36,7 +36,7 @@ def unknown(name: str, known: Sequence[str], what: str) -> str:
     close = difflib.get_close_matches(name, known, n=3)
     ordered = [*close, *(other for other in known if other not in close)]
     listed = ", ".join(ordered[:_LISTED]) + (", ..." if len(ordered) > _LISTED else "")
-    return f"unknown {what} {name!r}; known: {listed or 'none yet'}"
+    return f"unknown {what} {shown(name)}; known: {listed or 'none yet'}"
 
 
 def interval(name: str, low: object, high: object, step: object) -> tuple[int, ...]:
@@ -53,11 +53,11 @@ def interval(name: str, low: object, high: object, step: object) -> tuple[int, .
     last = as_integer(high, f"{name!r}, the high end")
     by = as_integer(step, f"{name!r}, the step")
     if by < 1:
-        raise ProblemError(f"{name!r}: a step of {by}, expected 1 or more")
+        raise ProblemError(f"{name!r}: a step of {shown(by)}, expected 1 or more")
     values = range(first, last + 1, by)
     if not 0 < (last - first) // by + 1 <= MAX_DOMAIN:
         count = "no" if last < first else f"more than {MAX_DOMAIN:,}"
-        raise ProblemError(f"{name!r}: {count} integers from {first} to {last}")
+        raise ProblemError(f"{name!r}: {count} integers from {shown(first)} to {shown(last)}")
     return tuple(values)
 
 
@@ -73,7 +73,9 @@ def listed(name: str, domain: Iterable[int]) -> tuple[int, ...]:
     """
     plain = type(domain) is list  # the usual case, and there are many
     if not plain and (isinstance(domain, str | bytes) or not hasattr(domain, "__iter__")):
-        raise ProblemError(f"{name!r}: expected a list of integers or two ends, got {domain!r}")
+        raise ProblemError(
+            f"{name!r}: expected a list of integers or two ends, got {shown(domain)}"
+        )
     values = tuple(domain)
     if set(map(type, values)) != _INTEGERS:
         values = tuple([as_integer(value, f"{name!r}, a value of its domain") for value in values])
@@ -81,5 +83,5 @@ def listed(name: str, domain: Iterable[int]) -> tuple[int, ...]:
         raise ProblemError(f"{name!r}: the domain is empty, expected at least one integer")
     if len(set(values)) < len(values):
         twice = next(value for i, value in enumerate(values) if value in values[:i])
-        raise ProblemError(f"{name!r}: the domain has {twice} twice")
+        raise ProblemError(f"{name!r}: the domain has {shown(twice)} twice")
     return values if plain or not isinstance(domain, set | frozenset) else tuple(sorted(values))

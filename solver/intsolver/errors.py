@@ -16,6 +16,7 @@ column that is not there.
 from __future__ import annotations
 
 _SHOWN = 120  # characters of a text that an error quotes
+_LONG = 60  # characters of a value in a message
 
 
 class IntsolverError(Exception):
@@ -61,3 +62,12 @@ def _pointed(text: str, column: int | None) -> str:
         return f"  {line[:_SHOWN]}"
     start = max(0, min(column - _SHOWN // 2, len(line) - _SHOWN))
     return f"  {line[start : start + _SHOWN]}\n  {' ' * (column - start)}^"
+
+
+def shown(value: object) -> str:
+    """Return a value as Python writes it, cut where that is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # more digits than Python writes
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= _LONG else f"{text[: _LONG - 3]}..."

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from intsolver.errors import FormatError, IntsolverError
+from intsolver.errors import FormatError, IntsolverError, shown
 from intsolver.parse import read
 from intsolver.text import to_text
 from intsolver.values import read_values
@@ -40,7 +40,7 @@ def from_space(make: type[Problem], space: Mapping[str, object] | str | Path) ->
     """Return the problem of a space; see `Problem.from_space`."""
     content, label = _content(space)
     if content.get("format", FORMAT) != FORMAT:
-        raise FormatError(f"{label}: format {content['format']!r}, expected {FORMAT!r}")
+        raise FormatError(f"{label}: format {shown(content['format'])}, expected {FORMAT!r}")
     problem = make(_field(content, "name", str, label) if "name" in content else label)
     variables = _field(content, "variables", list, label)
     constraints = _field(content, "constraints", list, label)
@@ -59,7 +59,7 @@ def _state(
         place = f"variables[{i}]"
         if type(variable) is not dict and not isinstance(variable, Mapping):
             raise FormatError(
-                f"{place}: expected an object with name and domain, got {_short(variable)}"
+                f"{place}: expected an object with name and domain, got {shown(variable)}"
             )
         name = _field(variable, "name", str, place)
         domain: list[int] = _field(variable, "domain", list, place)
@@ -110,22 +110,22 @@ def from_kernel_tuner(
         content, label = _content(tune_params)
         return _from_t1(make, content, label)
     if not isinstance(tune_params, Mapping):
-        raise FormatError(f"tune_params: expected a dictionary of lists, got {_short(tune_params)}")
+        raise FormatError(f"tune_params: expected a dictionary of lists, got {shown(tune_params)}")
     if "ConfigurationSpace" in tune_params:
         return _from_t1(make, tune_params, name)
     if isinstance(restrictions, str):
         restrictions = [restrictions]
     elif not isinstance(restrictions, Iterable):
-        raise FormatError(f"restrictions: expected a list of texts, got {_short(restrictions)}")
+        raise FormatError(f"restrictions: expected a list of texts, got {shown(restrictions)}")
     problem = make(name)
     for parameter, values in tune_params.items():
-        with _placed(f"tune_params[{parameter!r}]"):
+        with _placed(f"tune_params[{shown(parameter)}]"):
             problem.var(parameter, _listed(values))
     for i, restriction in enumerate(restrictions):
         with _placed(f"restrictions[{i}]"):
             if not isinstance(restriction, str):
                 raise FormatError(
-                    f"expected text, got {_short(restriction)}; a function cannot be read"
+                    f"expected text, got {shown(restriction)}; a function cannot be read"
                 )
             problem.add(restriction)
     return problem
@@ -148,17 +148,17 @@ def _from_t1(make: type[Problem], content: Mapping[str, Any], label: str) -> Pro
         for i, item in enumerate(_field(space, "TuningParameters", list, "ConfigurationSpace")):
             place = f"TuningParameters[{i}]"
             if not isinstance(item, Mapping):
-                raise FormatError(f"{place}: expected an object, got {_short(item)}")
+                raise FormatError(f"{place}: expected an object, got {shown(item)}")
             with _placed(place):
                 problem.var(_field(item, "Name", str, place), _t1_values(item, place))
         conditions = space.get("Conditions") or []
         if not isinstance(conditions, list):
-            raise FormatError(f"Conditions: expected a list, got {_short(conditions)}")
+            raise FormatError(f"Conditions: expected a list, got {shown(conditions)}")
         for i, item in enumerate(conditions):
             place = f"Conditions[{i}]"
             expression = item.get("Expression") if isinstance(item, Mapping) else item
             if not isinstance(expression, str):
-                raise FormatError(f"{place}: expected Expression as text, got {_short(expression)}")
+                raise FormatError(f"{place}: expected Expression as text, got {shown(expression)}")
             with _placed(place):
                 problem.add(expression)
     return problem
@@ -173,14 +173,14 @@ def _t1_values(item: Mapping[str, Any], place: str) -> list[int]:
 
 def _listed(values: object) -> list[int]:
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
-        raise FormatError(f"expected a list of integers, got {_short(values)}")
+        raise FormatError(f"expected a list of integers, got {shown(values)}")
     return list(values)
 
 
 def _check_integers(domain: list[int], name: str) -> None:
     if not set(map(type, domain)) <= {int}:
         wrong = next(value for value in domain if type(value) is not int)
-        raise FormatError(f"domain of {name!r}: expected integers, got {_short(wrong)}")
+        raise FormatError(f"domain of {name!r}: expected integers, got {shown(wrong)}")
 
 
 def _texts(constraints: list[Any]) -> list[tuple[str, str | None]]:
@@ -192,7 +192,7 @@ def _texts(constraints: list[Any]) -> list[tuple[str, str | None]]:
             text, name = item.get("text"), item.get("name")
         if not isinstance(text, str) or not (name is None or isinstance(name, str)):
             expected = "expected text, or an object with text and name"
-            raise FormatError(f"constraints[{i}]: {expected}, got {_short(item)}")
+            raise FormatError(f"constraints[{i}]: {expected}, got {shown(item)}")
         found.append((text, name))
     return found
 
@@ -202,17 +202,17 @@ def _names(content: Mapping[str, Any], count: int) -> list[str | None]:
     if names is None:
         return [None] * count
     if not isinstance(names, list) or len(names) != count:
-        raise FormatError(f"constraint_names: expected {count} names, got {_short(names)}")
+        raise FormatError(f"constraint_names: expected {count} names, got {shown(names)}")
     for i, name in enumerate(names):
         if not (name is None or (isinstance(name, str) and name)):
-            raise FormatError(f"constraint_names[{i}]: expected a name or null, got {_short(name)}")
+            raise FormatError(f"constraint_names[{i}]: expected a name or null, got {shown(name)}")
     return names
 
 
 def _parameters(problem: Problem, content: Mapping[str, Any], texts: list[str]) -> None:
     given = content.get("params") or {}
     if not isinstance(given, Mapping):
-        raise FormatError(f"params: expected an object, got {_short(given)}")
+        raise FormatError(f"params: expected an object, got {shown(given)}")
     if not given:
         return
     variables = {v.name for v in problem.variables}
@@ -230,7 +230,7 @@ def _parameters(problem: Problem, content: Mapping[str, Any], texts: list[str]) 
     for name, value in possible.items():
         if name in used:
             if type(value) is not int:
-                raise FormatError(f"params[{name!r}]: expected an integer, got {_short(value)}")
+                raise FormatError(f"params[{name!r}]: expected an integer, got {shown(value)}")
             problem.param(name, value)
 
 
@@ -240,11 +240,11 @@ def _objective(problem: Problem, content: Mapping[str, Any]) -> None:
         return
     if not isinstance(objective, Mapping) or not isinstance(objective.get("expr"), str):
         raise FormatError(
-            f"objective: expected an object with sense and expr, got {_short(objective)}"
+            f"objective: expected an object with sense and expr, got {shown(objective)}"
         )
     sense = objective.get("sense", "max")
     if sense not in ("max", "min"):
-        raise FormatError(f"objective: sense {_short(sense)}, expected 'max' or 'min'")
+        raise FormatError(f"objective: sense {shown(sense)}, expected 'max' or 'min'")
     try:
         problem.parse(objective["expr"])
     except IntsolverError as error:
@@ -256,7 +256,7 @@ def _content(space: Mapping[str, object] | str | Path) -> tuple[Mapping[str, Any
     if isinstance(space, Mapping):
         return space, "space"
     if not isinstance(space, str | Path):
-        raise FormatError(f"expected a dictionary or the path of a file, got {_short(space)}")
+        raise FormatError(f"expected a dictionary or the path of a file, got {shown(space)}")
     path = Path(space)
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -267,7 +267,7 @@ def _content(space: Mapping[str, object] | str | Path) -> tuple[Mapping[str, Any
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path}: not JSON ({error})") from None
     if not isinstance(content, Mapping):
-        raise FormatError(f"{path}: expected an object with variables, got {_short(content)}")
+        raise FormatError(f"{path}: expected an object with variables, got {shown(content)}")
     return content, path.name
 
 
@@ -276,13 +276,8 @@ def _field(content: Mapping[str, Any], key: str, kind: type, place: str) -> Any:
         raise FormatError(f"{place}: no {key!r}; expected {_WORDS[kind]}")
     value = content[key]
     if not isinstance(value, kind):
-        raise FormatError(f"{place}: {key} is {_short(value)}, expected {_WORDS[kind]}")
+        raise FormatError(f"{place}: {key} is {shown(value)}, expected {_WORDS[kind]}")
     return value
-
-
-def _short(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
 class _placed:  # noqa: N801 - reads as a word in `with`

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from intsolver import expr as e
 from intsolver.combine import applied, as_constraint, as_expr, conjoin, disjoin, member, negative
-from intsolver.errors import ExpressionError
+from intsolver.errors import ExpressionError, shown
 from intsolver.expr import Constraint, Expr
 from intsolver.extent import MAX_DEGREE, MAX_DEPTH, extent_of
 from intsolver.parse_plain import read_plain
@@ -95,7 +95,7 @@ def parse_expression(text: str) -> Expr:
 def read(text: str) -> Parsed:
     """Return the tree of `text` and its names; raises as `parse` does."""
     if not isinstance(text, str):
-        raise ExpressionError(f"expected text, got {type(text).__name__}: {_short(text)}")
+        raise ExpressionError(f"expected text, got {type(text).__name__}: {shown(text)}")
     return _read(text)
 
 
@@ -200,7 +200,7 @@ class _Reader:
         if isinstance(value, bool):
             return e.Truth(value)
         if not isinstance(value, int):
-            _fail(tree, f"{_short(value)} is {_kind(value)}, expected an integer")
+            _fail(tree, f"{shown(value)} is {_kind(value)}, expected an integer")
         if value.bit_length() > MAX_BITS:
             _fail(tree, f"a constant of {value.bit_length():,} bits, at most {MAX_BITS}")
         return e.Constant(value)
@@ -294,11 +294,6 @@ def _describe(tree: ast.expr) -> str:
 def _kind(value: object) -> str:
     name = type(value).__name__
     return {"ellipsis": "`...`", "complex": "a complex number"}.get(name, f"a {name}")
-
-
-def _short(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 40 else f"{shown[:37]}..."
 
 
 _VISITS: dict[type, Callable[[_Reader, Any], e.Node]] = {

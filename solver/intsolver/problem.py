@@ -9,7 +9,7 @@ from intsolver import formats
 from intsolver.binding import Binding, bindings
 from intsolver.conflict import Parts
 from intsolver.declare import unknown
-from intsolver.errors import Infeasible, ProblemError
+from intsolver.errors import Infeasible, ProblemError, shown
 from intsolver.evaluate import evaluate
 from intsolver.explain import Explanation, explain
 from intsolver.model import Model
@@ -283,5 +283,5 @@ class Problem(Model):
         given = {**solution, **pinned}
         missing = [name for name in self._variables if name not in given]
         if missing:
-            raise ProblemError(f"no value for {', '.join(missing)} in {dict(solution)!r}")
+            raise ProblemError(f"no value for {', '.join(missing)} in {shown(dict(solution))}")
         return {**parameters, **{name: as_integer(given[name], name) for name in self._variables}}

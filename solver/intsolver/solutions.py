@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 
-from intsolver.errors import ProblemError, TooManySolutions
+from intsolver.errors import ProblemError, TooManySolutions, shown
 from intsolver.parts import EXACT, MAX_LISTED, Table
 
 if TYPE_CHECKING:
@@ -243,7 +243,9 @@ class Solutions(Sequence[Mapping[str, int]]):
     def _know(self, names: Sequence[str]) -> None:
         for name in names:
             if name not in self.names:
-                raise ProblemError(f"unknown variable {name!r}; known: {', '.join(self.names)}")
+                raise ProblemError(
+                    f"unknown variable {shown(name)}; known: {', '.join(self.names)}"
+                )
 
     def _hits(self, columns: Mapping[str, Sequence[int]]) -> NDArray[np.bool_]:
         if self._check is not None:

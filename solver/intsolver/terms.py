@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from intsolver import expr as e
 from intsolver.combine import conjoin, disjoin, negative
-from intsolver.errors import ExpressionError
+from intsolver.errors import ExpressionError, shown
 from intsolver.extent import LEAF, Extent, extent_of, extent_over
 from intsolver.parse import MAX_EXPONENT
 from intsolver.text import to_text
@@ -82,7 +82,7 @@ class Operand:
         power = -1 if isinstance(exponent, Operand) else as_integer(exponent, "an exponent")
         if not 0 <= power <= MAX_EXPONENT:
             expected = f"an exponent is a constant from 0 to {MAX_EXPONENT}"
-            raise ExpressionError(f"{expected}, got {exponent!r}")
+            raise ExpressionError(f"{expected}, got {shown(exponent)}")
         return _term(lambda base: e.Power(base, power), self)
 
     def __neg__(self) -> Term:
@@ -220,7 +220,7 @@ def as_condition(value: object) -> Condition:
             f"got {value}: Python compared two plain values; compare a variable or a parameter"
         )
     raise ExpressionError(
-        f"expected a constraint as text or from comparing terms, got {value!r} "
+        f"expected a constraint as text or from comparing terms, got {shown(value)} "
         f"({type(value).__name__})"
     )
 
@@ -236,12 +236,12 @@ def as_integer(value: object, what: str) -> int:
     if type(value) is int:
         return value
     if isinstance(value, bool) or type(value).__name__ in {"bool_", "bool"}:
-        raise ExpressionError(f"{what}: expected an integer, got the truth value {value!r}")
+        raise ExpressionError(f"{what}: expected an integer, got the truth value {shown(value)}")
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         kind = type(value).__name__
-        raise ExpressionError(f"{what}: expected an integer, got {value!r} ({kind})") from None
+        raise ExpressionError(f"{what}: expected an integer, got {shown(value)} ({kind})") from None
 
 
 def _term(make: Callable[..., e.Expr], *operands: object) -> Term:

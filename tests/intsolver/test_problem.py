@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from intsolver import ExpressionError, Infeasible, Problem, ProblemError, TooManySolutions
+from intsolver import (
+    ExpressionError,
+    Infeasible,
+    IntsolverError,
+    Problem,
+    ProblemError,
+    TooManySolutions,
+)
 
 
 @pytest.fixture
@@ -218,6 +225,23 @@ def test_definitions_cannot_blow_up() -> None:
     problem.define("steep", "x**64")
     with pytest.raises(ExpressionError, match="powers of degree 256"):
         problem.add("steep**64 > 3")
+
+
+def test_long_names_and_values_are_cut_in_errors(tile: Problem) -> None:
+    long = "a" * 5_000
+    for ask in (
+        lambda: tile.var(f"{long}+", [1]),
+        lambda: tile.var("v", long),
+        lambda: tile.var("v", [long]),
+        lambda: tile.var("v", 10**6_000, 0),  # more digits than Python writes
+        lambda: tile.var("v", [10**6_000] * 2),
+        lambda: tile.add(f"{long} > 1"),
+        lambda: tile.solve(**{long: 1}),
+        lambda: tile.binding(dict.fromkeys(range(5_000), 1)),
+    ):
+        with pytest.raises(IntsolverError) as caught:
+            ask()
+        assert len(str(caught.value)) < 400
 
 
 def test_too_many_solutions_is_an_error_not_a_dead_machine() -> None:
