@@ -42,12 +42,13 @@ def test_without_a_galaxy_nothing_is_called_faint_and_without_a_psf_it_says_so()
 
 
 def test_a_fold_never_sees_its_galaxies_and_simulated_ones_go_along(tmp_path: Path) -> None:
-    study = crossval.Study(str(simulated()), TrainOptions(epochs=4), tmp_path)
+    study = crossval.Study(str(simulated()), TrainOptions(epochs=4), tmp_path, cache="c", workers=3)
     plan, every = study.plan(3), study.plan(None)
     assert (plan.train.source, plan.train.fold, plan.train.held_out) == ("s82", 3, False)
     assert every.train.fold is None
     assert plan.beside is not None
     assert plan.beside.source == "mixed"
+    assert (plan.beside.cache, plan.beside.workers, plan.valid.workers) == ("c", 3, 3)
     assert plan.repeats > 1
     assert plan.options.keep_last
     assert plan.options.free_turns

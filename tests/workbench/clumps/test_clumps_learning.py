@@ -84,6 +84,13 @@ def test_a_learning_curve_scores_each_start_and_size_and_goes_on(tmp_path: Path)
     written = (tmp_path / "random-4" / "detector.safetensors").stat().st_mtime_ns
     assert learning.learning_curve(plan, test, [4], compared, tmp_path) == rows
     assert (tmp_path / "random-4" / "detector.safetensors").stat().st_mtime_ns == written
+    noted = tmp_path / "random-4" / learning.SCORE
+    known = json.loads(noted.read_text())
+    noted.write_text(json.dumps({**known, "score": {**known["score"], "f1": 0.25}}))
+    (again,) = learning.learning_curve(plan, test, [4], compared, tmp_path)
+    assert again["f1"] == 0.25  # not scored again
+    learning.learning_curve(plan, replace(test, seed=5), [4], compared, tmp_path)
+    assert json.loads(noted.read_text())["test"]["seed"] == 5  # other galaxies are
     other = replace(plan, options=TrainOptions(epochs=2, batch=4))
     with pytest.raises(WorkbenchError, match="other settings"):
         learning.learning_curve(other, test, [4], compared, tmp_path)

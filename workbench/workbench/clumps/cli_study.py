@@ -143,6 +143,7 @@ def _add_folds(commands: Any) -> None:
     add("--stages", type=count, default=4, help="last stages of the encoder that learn, 0 to 4")
     add("--precision", choices=("32-true", "bf16-mixed", "16-mixed"), default="32-true")
     add("--cache", help="folder for finished simulated galaxies")
+    add("--workers", type=positive, help="processes that make these; default one a core")
     add("--out", required=True, help="folder of the five runs and the report")
     add("--record", help="also write the report with hardware and versions to this .json")
     parser.set_defaults(run=_run_folds)
@@ -159,7 +160,7 @@ def _run_folds(args: argparse.Namespace) -> int:
         precision=args.precision,
     )  # fmt: skip
     study = Study(args.start_from, options, Path(args.out), args.folder, args.cache,
-                  args.orientations)  # fmt: skip
+                  args.orientations, args.workers)  # fmt: skip
     if args.only is not None:
         say(str(study.weights(args.only)))
         return 0

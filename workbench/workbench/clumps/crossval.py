@@ -43,10 +43,10 @@ LIGHT = (0.0, 0.25, 0.5, 0.75, 1.0)  # least measured light, in units of the cut
 LEVEL = 0.5  # score that each fold's threshold is moved to
 # Simulated galaxies like those of Stripe 82: curves while training, the zero-shot threshold.
 WATCHED = Request(source="deep", number=16, seed=77_000_000)
-CHOOSING = Request(source="deep", number=160, seed=78_000_000, workers=None)
+CHOOSING = Request(source="deep", number=160, seed=78_000_000)
 # What a pass shows: each real galaxy so often, and simulated ones, about as many.
 REPEATS = 12
-BESIDE = Request(source="mixed", number=600, seed=1, workers=None)
+BESIDE = Request(source="mixed", number=600, seed=1)
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ class Study:
         Folder of simulated galaxies.
     orientations
         In which each picture is seen when it is scored.
+    workers
+        Processes that make simulated galaxies; by default one a core.
     """
 
     start_from: str
@@ -75,15 +77,20 @@ class Study:
     place: str | None = None
     cache: str | None = None
     orientations: int = 1
+    workers: int | None = None
+
+    def made(self, request: Request) -> Request:
+        """Return `request` for simulated galaxies with the cache and processes of this study."""
+        return replace(request, cache=self.cache, workers=self.workers)
 
     def plan(self, fold: int | None) -> Plan:
         """Return the fine-tuning run that never sees `fold`; None: that on all galaxies."""
         _, config, _ = load_detector(self.start_from)
         learning = Request(source="s82", place=self.place, fold=fold)
         return Plan(
-            learning, replace(WATCHED, cache=self.cache), config,
+            learning, self.made(WATCHED), config,
             replace(self.options, keep_last=True, free_turns=True), self.start_from,
-            repeats=REPEATS, beside=replace(BESIDE, cache=self.cache),
+            repeats=REPEATS, beside=self.made(BESIDE),
         )  # fmt: skip
 
     def weights(self, fold: int | None) -> Path:
@@ -116,7 +123,7 @@ def cross_validate(study: Study) -> dict[str, Any]:
     named += [(f"{name}{ON_HOST}", on_hosts(found, tests)) for name, found in named]
     named += [(f"{name}{BY_LIGHT}", found) for name, found in named[2:]]
     methods = [_method(name, found, tests) for name, found in named]
-    made = list(galaxies(replace(CHOOSING, cache=study.cache)))
+    made = list(galaxies(study.made(CHOOSING)))
     chosen = evaluate.choose_threshold(
         evaluate.match_all(study.found(study.start_from, made), _truths(made))
     )

@@ -26,11 +26,13 @@ from workbench.errors import WorkbenchError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from workbench.clumps.galaxy import Galaxy
     from workbench.clumps.request import Request
     from workbench.clumps.training import TrainOptions
 
 SIZES = (100, 200, 400, 800, 1600, 3200, 5000)
 VALIDATIONS = 6  # of a run, to choose its epoch
+SCORE = "score.json"  # in a run's folder: its score on the test galaxies
 GOAL = 0.8  # completeness and purity of the paper
 
 
@@ -63,7 +65,9 @@ def learning_curve(
     """Train for each start and size in a folder of its own and score all on `test`.
 
     Where galaxies are few they are seen more often, so that a run takes `least_steps` or more.
-    Runs that are finished are not trained again. The rows are in ``learning_curve.json``.
+    Runs that are finished are not trained again, nor scored again on the same galaxies: several
+    processes may share `folder`, each with other starts or sizes, and one take all rows at the
+    end. The rows are in ``learning_curve.json``.
 
     Raises
     ------
@@ -73,7 +77,7 @@ def learning_curve(
     folder = Path(folder)
     if plan.train.source not in MADE:
         raise WorkbenchError(f"learning curves need made galaxies, got {plan.train.source}")
-    truth = list(galaxies(test))
+    truth: list[Galaxy] = []
     rows: list[dict[str, Any]] = []
     for start in compared:
         for size in sizes:
@@ -87,13 +91,27 @@ def learning_curve(
             begin(part, place)
             if not (place / DETECTOR).is_file():
                 train(part, place, progress=False)
-            row = _score(place / DETECTOR, truth, plan.options.min_flux_ratio)
-            rows.append({"start": start.name, "galaxies": size, **row})
+            scored = _known_score(place, test)
+            if scored is None:
+                truth = truth or list(galaxies(test))
+                scored = _score(place / DETECTOR, truth, plan.options.min_flux_ratio)
+                _write(place / SCORE, {"test": test.describe(), "score": scored})
+            rows.append({"start": start.name, "galaxies": size, **scored})
             about = {"test": test.describe(), "settings": plan.settings(),
                      "commit": provenance.commit()}  # fmt: skip
-            content = json.dumps({"about": about, "rows": rows}, indent=1) + "\n"
-            write_atomically(folder / "learning_curve.json", content.encode())
+            _write(folder / "learning_curve.json", {"about": about, "rows": rows})
     return rows
+
+
+def _known_score(place: Path, test: Request) -> dict[str, Any] | None:
+    """Return the score of the run in `place` on the galaxies `test`, None where there is none."""
+    path = place / SCORE
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return known["score"] if known.get("test") == test.describe() else None
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def epochs(options: TrainOptions, size: int, least_steps: int) -> int:
@@ -105,7 +123,7 @@ def epochs(options: TrainOptions, size: int, least_steps: int) -> int:
     return passes if passes < VALIDATIONS else math.ceil(passes / VALIDATIONS) * VALIDATIONS
 
 
-def _score(weights: Path, truth: list[Any], min_flux_ratio: float) -> dict[str, Any]:
+def _score(weights: Path, truth: list[Galaxy], min_flux_ratio: float) -> dict[str, Any]:
     card = read_card(weights)
     threshold = float(card.get("thresholds", {}).get(str(min_flux_ratio), card["threshold"]))
     found = [one for _, one in run_detector(weights, truth)]
