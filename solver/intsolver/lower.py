@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from intsolver import expr as e
 from intsolver.bounds import BOUNDS, DECIDED, DIVISIONS, peak_of
+from intsolver.residues import reduced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -334,7 +335,7 @@ def _binary(kind: str) -> Lowering:
             return over if kind == "quotient" else pool.ratio(over, pool.product((d, c)))
         if a.constant and b.constant and b.value:
             return pool.constant(a.value // b.value if kind == "quotient" else a.value % b.value)
-        return pool.make(kind, (a, b))
+        return pool.make(kind, (reduced(pool, a, b) if kind == "mod" else a, b))
 
     return lowered
 
@@ -455,7 +456,7 @@ def _divides(pool: Pool, divisor: Low, of: Low) -> Low:
         divisor, of = pool.product((n, c)), pool.product((m, d))
     if divisor.constant and of.constant and divisor.value:
         return pool.constant(int(of.value % divisor.value == 0))
-    return pool.make("divides", (divisor, of))
+    return pool.make("divides", (divisor, reduced(pool, of, divisor)))
 
 
 _LOWER: dict[type[Node], Lowering] = {
