@@ -111,6 +111,21 @@ def test_detect_writes_a_table_with_sky_positions(
     np.testing.assert_allclose(north, 99.5 - (frame["y1"] + frame["y2"]) / 2, atol=0.01)
 
 
+def test_what_is_off_the_galaxy_can_be_left_out(
+    sample_folder: Path, detector: Path, tmp_path: Path
+) -> None:
+    found = {}
+    for name, more in (("all", []), ("outline", ["--host-only"]),
+                       ("segment", ["--host-only", "--host", "segment"])):  # fmt: skip
+        out = tmp_path / f"{name}.csv"
+        arguments = [str(sample_folder / "images"), "--psf-px", "6", "--threshold", "0", *more]
+        main(["clumps", "detect", *arguments, "--weights", str(detector), "--out", str(out)])
+        found[name] = {tuple(row) for row in pd.read_csv(out)[["file", "x1", "y1"]].to_numpy()}
+    assert found["outline"] < found["all"]
+    assert found["segment"] < found["all"]
+    assert found["outline"] != found["segment"]
+
+
 def test_evaluate_of_the_truth_itself_is_perfect(
     sample_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ from workbench.clumps.crossval import on_hosts
 from workbench.clumps.detector_config import DetectorConfig
 from workbench.clumps.galaxy import Galaxy
 from workbench.clumps.matching import detections
+from workbench.clumps.postprocess import HostRule, on_galaxy
 from workbench.clumps.pretrain import Morphology, PretrainOptions, morphology, pretrain, stamp
 from workbench.clumps.request import Request
 from workbench.clumps.run import Plan
@@ -105,3 +106,4 @@ def test_detections_off_the_galaxy_are_left_out_where_there_is_one() -> None:
     ((kept, every),) = on_hosts([[found, found]], [[galaxy, sky]])
     assert kept.scores.tolist() == [0.9]
     assert every.scores.tolist() == [0.9, 0.8]
+    assert on_galaxy(found, galaxy, HostRule.SEGMENT).scores.tolist() == [0.9]

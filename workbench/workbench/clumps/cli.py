@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from workbench.audit import cli as audit
 from workbench.clumps import cli_study
 from workbench.clumps.cli_options import (
+    host_rule,
+    look_arguments,
     plan,
     positive,
     request,
@@ -115,9 +117,7 @@ def _add_detect(commands: Any) -> None:
         "arcsec_per_px; ra, dec")  # fmt: skip
     add("--psf-px", type=float, help="PSF FWHM in pixels of pictures not in the catalogue")
     add("--threshold", type=float, help="least score; default the card's")
-    add("--host-only", action="store_true", help="keep what is on the galaxy's segment")
-    add("--orientations", type=positive, default=1,
-        help="look at each picture in so many (up to 8) and average")  # fmt: skip
+    look_arguments(parser)
     add("--merge", action="store_true", help="join detections within one PSF FWHM")
     add("--out", default="detections.parquet", help="default: %(default)s")
     parser.set_defaults(run=_run_detect)
@@ -137,7 +137,7 @@ def _run_detect(args: argparse.Namespace) -> int:
         threshold = float(read_card(weights).get("threshold", 0.0))
     found = detecting.run_detector(
         weights, folder.load(args.pictures, catalog=args.catalog, report=report),
-        psf_fwhm=args.psf_px, host_only=args.host_only, merged=args.merge, report=report,
+        psf_fwhm=args.psf_px, host=host_rule(args), merged=args.merge, report=report,
         orientations=args.orientations,
     )  # fmt: skip
     frame = detecting.to_frame((galaxy.truth, one) for galaxy, one in found)
@@ -164,7 +164,7 @@ def _add_evaluate(commands: Any) -> None:
     add("--threshold", type=float, help="default: the one on the detector's card")
     add("--choose", type=positive, metavar="NUMBER", help="choose the detector's thresholds on so "
         "many galaxies of another seed, not those of its card (made sources)")  # fmt: skip
-    add("--orientations", type=positive, default=1, help="in which a picture is seen, up to 8")
+    look_arguments(parser)
     add("--classical", action="store_true", help="compare DoG, SEP and DAOStarFinder")
     add("--tune-number", type=positive, default=100,
         help="galaxies of another seed to tune these on (simulated, injected)")  # fmt: skip
@@ -207,7 +207,8 @@ def _methods(args: argparse.Namespace, test: list[Any], reporting: Any) -> list[
         refuse_known(args.weights, replace(request(args), held_out=args.fold is not None))
         valid = list(galaxies(_choosing(args))) if args.choose else None
         made.append(reporting.of_detector(
-            args.weights, test, args.threshold, valid=valid, orientations=args.orientations
+            args.weights, test, args.threshold, valid=valid, orientations=args.orientations,
+            host=host_rule(args),
         ))  # fmt: skip
     if args.detections:
         threshold = made[0].threshold if made else args.threshold

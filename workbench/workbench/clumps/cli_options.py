@@ -11,6 +11,7 @@ from workbench.clumps.request import FOLDS, MADE, SOURCES, Request
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
+    from workbench.clumps.postprocess import HostRule
     from workbench.clumps.run import Plan
 
 
@@ -57,6 +58,28 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--min-flux-ratio", type=float, default=0.0, help="ignore fainter truth on validation")
     add("--precision", choices=("32-true", "bf16-mixed", "16-mixed"), default="32-true")
     add("--devices", type=positive, default=1)
+
+
+def look_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how a detector looks at a picture; `host_rule` reads the answer."""
+    add = parser.add_argument
+    add("--orientations", type=positive, default=1, help="look at each picture in so many, up to "
+        "8, and average: surer, as many times slower")  # fmt: skip
+    add("--host-only", action="store_true", help="keep what is on the galaxy")
+    add(
+        "--host",
+        choices=("outline", "segment"),
+        default="outline",
+        help="what that is: 7 times the noise and joined to the centre (default), or the segment "
+        "of Popp et al. 2024",
+    )
+
+
+def host_rule(args: argparse.Namespace) -> HostRule | None:
+    """Return what counts as the galaxy, None for the whole picture."""
+    from workbench.clumps.postprocess import HostRule  # noqa: PLC0415 - it needs numpy
+
+    return HostRule(args.host) if args.host_only else None
 
 
 def count(text: str) -> int:

@@ -18,15 +18,13 @@ from workbench.clumps import evaluate
 from workbench.clumps.brightness import flux_ratios
 from workbench.clumps.detecting import run_detector
 from workbench.clumps.files import write_atomically
-from workbench.clumps.inject import outline
 from workbench.clumps.matching import Criterion, Detections
-from workbench.clumps.postprocess import on_host
+from workbench.clumps.postprocess import on_galaxy
 from workbench.clumps.report import Method, report
 from workbench.clumps.request import FOLDS, Request
 from workbench.clumps.run import DETECTOR, Plan, train
 from workbench.clumps.sources import galaxies
 from workbench.clumps.weights import card_path, load_detector, read_card
-from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -261,13 +259,6 @@ def _truths(test: list[Galaxy]) -> list[Annotation]:
 def on_hosts(found: list[list[Detections]], tests: list[list[Galaxy]]) -> list[list[Detections]]:
     """Return what lies on the galaxies; where none stands out at the centre, everything."""
     return [
-        [_on_host(one, galaxy) for one, galaxy in zip(part, test, strict=True)]
+        [on_galaxy(one, galaxy) for one, galaxy in zip(part, test, strict=True)]
         for part, test in zip(found, tests, strict=True)
     ]
-
-
-def _on_host(found: Detections, galaxy: Galaxy) -> Detections:
-    try:
-        return on_host(found, outline(galaxy))
-    except WorkbenchError:  # too faint to have an outline
-        return found

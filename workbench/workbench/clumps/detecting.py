@@ -12,9 +12,8 @@ import numpy as np
 
 from workbench.clumps.extras import need
 from workbench.clumps.galaxy import Galaxy
-from workbench.clumps.host import segmentation_mask
 from workbench.clumps.matching import Detections
-from workbench.clumps.postprocess import merge, on_host
+from workbench.clumps.postprocess import merge, on_galaxy
 from workbench.clumps.tables import load_frame
 from workbench.errors import WorkbenchError
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from workbench.clumps.galaxy import Annotation
     from workbench.clumps.pictures import Report
+    from workbench.clumps.postprocess import HostRule
 
 COLUMNS = ("file", "x1", "y1", "x2", "y2", "score", "label", "ra", "dec")
 BATCH = 16  # pictures: more gain nothing on a CPU and fit every GPU
@@ -35,7 +35,7 @@ def run_detector(
     galaxies: Iterable[Galaxy],
     *,
     psf_fwhm: float | None = None,
-    host_only: bool = False,
+    host: HostRule | None = None,
     merged: bool = False,
     orientations: int = 1,
     device: str | None = None,
@@ -49,8 +49,8 @@ def run_detector(
         A detector's safetensors file.
     psf_fwhm
         Pixels, for pictures whose own is unknown.
-    host_only, merged
-        Keep what lies on the host's segment; join detections within one PSF FWHM.
+    host, merged
+        Keep what lies on the galaxy, by this rule; join detections within one PSF FWHM.
     orientations
         Look at each picture in so many, up to 8, and average: slower, surer.
     device
@@ -68,7 +68,7 @@ def run_detector(
     while batch := list(itertools.islice(known, BATCH)):
         each = detect_turned(model, config, batch, orientations)
         for galaxy, one in zip(batch, each, strict=True):
-            found = on_host(one, segmentation_mask(galaxy)) if host_only else one
+            found = one if host is None else on_galaxy(one, galaxy, host)
             yield galaxy, merge(found, galaxy.truth.psf_fwhm or 0.0) if merged else found
 
 

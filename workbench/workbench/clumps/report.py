@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from workbench.clumps.galaxy import Annotation, Galaxy
+    from workbench.clumps.postprocess import HostRule
 
 FLUX_BINS = (0.003, 0.01, 0.03, 0.08, 1.0)
 
@@ -129,6 +131,7 @@ def of_detector(
     *,
     valid: Sequence[Galaxy] | None = None,
     orientations: int = 1,
+    host: HostRule | None = None,
 ) -> Method:
     """Return what a detector finds in `test`, by default with the thresholds of its card.
 
@@ -136,8 +139,8 @@ def of_detector(
     ----------
     valid
         Galaxies like those of `test` to choose the thresholds on, instead of the card's.
-    orientations
-        In which each picture is seen.
+    orientations, host
+        In which each picture is seen; what counts as the galaxy, None for the whole picture.
 
     Raises
     ------
@@ -145,7 +148,8 @@ def of_detector(
         The weights cannot be read, a galaxy's PSF is unknown, or one is in `test` and `valid`.
     """
     card = need("workbench.clumps.weights").read_card(weights)
-    found = [one for _, one in run_detector(weights, test, orientations=orientations)]
+    look = partial(run_detector, weights, orientations=orientations, host=host)
+    found = [one for _, one in look(test)]
     if threshold is not None:
         return Method("detector", found, threshold)
     if valid is None:
@@ -153,7 +157,7 @@ def of_detector(
         return Method("detector", found, float(card["threshold"]), by_cut)
     if both := {g.truth.name for g in valid} & {g.truth.name for g in test}:
         raise WorkbenchError(f"{min(both)} would be chosen on and scored; give other galaxies")
-    known = [one for _, one in run_detector(weights, valid, orientations=orientations)]
+    known = [one for _, one in look(valid)]
     by_cut = evaluate.thresholds_by_cut(known, [galaxy.truth for galaxy in valid])
     return Method("detector", found, by_cut[0.0], by_cut)
 
