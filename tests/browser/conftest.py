@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-expect.set_options(timeout=15 * SECOND)  # two busy cores
+expect.set_options(timeout=30 * SECOND)  # two busy cores
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -70,6 +70,6 @@ def lab(lab_root: Path) -> Iterator[Lab]:
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     opened = context.new_page()
-    opened.set_default_timeout(15 * SECOND)
+    opened.set_default_timeout(30 * SECOND)
     yield opened
     context.close()

@@ -95,7 +95,7 @@ class Notebook:
         self.page.wait_for_selector(body, state="attached", timeout=20 * SECOND)
 
 
-def run_notebook(page: Page, lab: Lab, notebook: str, seconds: float = 60) -> Notebook:
+def run_notebook(page: Page, lab: Lab, notebook: str, seconds: float = 240) -> Notebook:
     """Open a notebook, wait for its kernel, run every cell and so long for the last one."""
     page.goto(f"{lab.page(notebook)}&reset", timeout=60 * SECOND)
     idle = ".jp-Notebook-ExecutionIndicator[data-status='idle']"

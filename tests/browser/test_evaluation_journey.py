@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def test_a_threshold_is_moved_pinned_and_compared(page: Page, lab: Lab) -> None:
-    notebook = run_notebook(page, lab, "notebooks/32_evaluate.ipynb", seconds=240)
+    notebook = run_notebook(page, lab, "notebooks/32_evaluate.ipynb")
     method = page.locator(".widget-dropdown").filter(has_text="method").locator("select")
     method.scroll_into_view_if_needed()
     method.select_option("dog")

@@ -74,7 +74,7 @@ class Explorer:
 def live(browser: Browser, lab: Lab) -> Iterator[Notebook]:
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     page = context.new_page()
-    page.set_default_timeout(15 * SECOND)
+    page.set_default_timeout(30 * SECOND)
     yield run_notebook(page, lab, "notebooks/11_live_kernel_configs.ipynb")
     context.close()
 
