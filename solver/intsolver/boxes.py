@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 INT64 = 1 << 62
 _BATCH = 1 << 12  # boxes that are looked at together
 _NONE = np.zeros(0, np.intp)
+_SLENDER = 256  # times as long as wide: then a box is halved along it, whatever matters most
 _FIRST = 64  # the most promising ones at the start: a good solution early saves the most
 
 
@@ -220,7 +221,8 @@ def _halves(boxes: _Open, axis: NDArray[np.intp] | None) -> _Open:
     widest = width.argmax(axis=1)
     row = np.arange(width.shape[0])
     if axis is not None:
-        widest = np.where(width[row, axis] > 0, axis, widest)
+        along = width[row, axis]
+        widest = np.where((along > 0) & (along * _SLENDER >= width[row, widest]), axis, widest)
     rows = np.flatnonzero(width[row, widest] > 0)
     left, axis, place = boxes.at(rows), widest[rows], np.arange(rows.size)
     middle = (left.low[place, axis] + left.high[place, axis]) >> 1

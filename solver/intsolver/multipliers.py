@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from intsolver.intervals import Ranges
-from intsolver.slopes import as_floats, enclosed, is_smooth, outwards, table
+from intsolver.slopes import as_floats, enclosed, is_smooth, outwards, plus, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,12 +45,12 @@ class Judged(NamedTuple):
 
 
 def is_told(node: Low) -> bool:
-    """Return whether a constraint has a slack that is a polynomial."""
+    """Return whether a constraint has a slack that is smooth."""
     return node.kind in ("le", "lt", "eq") and all(map(is_smooth, node.of))
 
 
 class Multipliers:
-    """A polynomial objective, to be maximised with a `sign`, and the constraints that are such."""
+    """A smooth objective, to be maximised with a `sign`, and the constraints that are such."""
 
     def __init__(
         self,
@@ -106,9 +106,13 @@ class Multipliers:
     def _terms(
         self, node: Low, around: Ranges, at: Ranges, boxes: int
     ) -> tuple[Range, tuple[NDArray[Any], NDArray[Any]]]:
-        """Return a polynomial in the middle of each box, and its derivatives all over it."""
-        value, _ = enclosed(node, at, self.slots, self.variables)
-        _, slopes = enclosed(node, around, self.slots, self.variables)
+        """Return a node in the middle of each box, and its derivatives all over it.
+
+        The first is widened by as much as the node may jump anywhere in the box.
+        """
+        value = enclosed(node, at, self.slots, self.variables).value
+        _, slopes, jump = enclosed(node, around, self.slots, self.variables)
+        value = value if jump is None else plus(value, jump)
         return value, table(slopes, self.variables, boxes)
 
     def _slack(

@@ -23,7 +23,12 @@ SIGNED = dict.fromkeys("xy", (-(10**5), 10**5))
 factors = st.one_of(
     st.sampled_from(NAMES),
     st.sampled_from([f"{name}**{power}" for name in NAMES for power in (0, 2, 3)]),
-    st.builds("({} - {} * {})".format, *[st.sampled_from(NAMES)] * 2, st.sampled_from(NAMES)),
+    st.builds("({} - {} * {})".format, *[st.sampled_from(NAMES)] * 3),
+    st.builds(
+        "(({} * {} - {}) // ({}**2 + {}))".format,
+        *[st.sampled_from(NAMES)] * 4,
+        st.integers(1, 40),
+    ),
 )
 numbers = st.one_of(st.integers(-20, 20), st.sampled_from([10**6, -(10**9), 2**40 + 1]))
 terms = st.builds(
@@ -115,6 +120,18 @@ def test_optima_by_halving_are_those_of_brute_force(
         (SIGNED, ["x + y <= 12345"], "x * x + y * y", 2 * 10**10),
         (SIGNED, ["x + y <= 100", "x - y <= 50"], "x * x - y * y", 10**10),
         (SIGNED, ["x * x + y * y <= 10**9 + 7"], "x * x + y * y", 10**9 + 4),
+        (
+            dict.fromkeys("xy", (1, MILLION)),
+            ["x + y <= 10**6"],
+            "(x * y) // (x + 1)",
+            max(x * (MILLION - x) // (x + 1) for x in range(1, MILLION)),
+        ),
+        (
+            dict.fromkeys("xy", (1, MILLION)),
+            ["(x * y) // (x + 1) <= 1000", "x + y <= 10**6"],
+            "y - x // 7",
+            2001,
+        ),
     ],
 )
 def test_long_ranges(
