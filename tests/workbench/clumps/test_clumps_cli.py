@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from astropy.io import fits
 from clump_cases import disk_galaxy, real_data
 from workbench.clumps import cli, report, weights
 from workbench.clumps.detecting import COLUMNS, read_detections
 from workbench.clumps.detector import build
 from workbench.clumps.detector_config import DetectorConfig
 from workbench.clumps.matching import detections
-from workbench.clumps.pictures import Report
+from workbench.clumps.pictures import Report, write_picture
 from workbench.clumps.request import Request
 from workbench.clumps.simulate import simulate
 from workbench.clumps.sources import galaxies
@@ -124,6 +125,41 @@ def test_what_is_off_the_galaxy_can_be_left_out(
     assert found["outline"] < found["all"]
     assert found["segment"] < found["all"]
     assert found["outline"] != found["segment"]
+
+
+def test_a_detector_of_five_bands_goes_from_fits_to_detections(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.set_num_threads(1)
+    for part, seed in (("train", "1"), ("valid", "2")):
+        place = tmp_path / part
+        main(["clumps", "data", "--number", "3", "--seed", seed, "--workers", "1", "--form", "fits",
+              "--out", str(place)])  # fmt: skip
+        for path in sorted((place / "images").iterdir()):
+            with fits.open(path) as units:
+                planes, header = units[0].data, units[0].header
+            five = np.concatenate([planes, planes[:2]])
+            fits.PrimaryHDU(five, header).writeto(path, overwrite=True)
+    made = {part: [str(tmp_path / part / "images"), str(tmp_path / part / "labels.parquet")]
+            for part in ("train", "valid")}  # fmt: skip
+    arguments = [
+        "clumps", "train", "--source", "folder", "--folder", made["train"][0], "--labels",
+        made["train"][1], "--valid-folder", made["valid"][0], "--valid-labels", made["valid"][1],
+        "--epochs", "1", "--batch", "2", "--no-progress",
+    ]  # fmt: skip
+    assert main([*arguments, "--bands", "5", "--out", str(tmp_path / "run")]) == 0
+    weights = tmp_path / "run" / "detector.safetensors"
+    assert json.loads(weights.with_suffix(".json").read_text())["config"]["bands"] == 5
+    out = tmp_path / "found.csv"
+    detect = ["--psf-px", "6", "--threshold", "0", "--weights", str(weights), "--out", str(out)]
+    assert main(["clumps", "detect", made["valid"][0], *detect]) == 0
+    assert len(pd.read_csv(out))
+    write_picture(tmp_path / "valid" / "images" / "a.png", np.full((40, 40, 3), 0.5, np.float32))
+    capsys.readouterr()
+    assert main(["clumps", "detect", str(tmp_path / "valid" / "images"), *detect]) == 0
+    assert "a.png: 3 bands; expected FITS with 5" in capsys.readouterr().err
+    assert main(["clumps", "train", "--bands", "5", "--out", str(tmp_path / "other")]) == 2
+    assert "source simulated has pictures of 3 bands" in capsys.readouterr().err
 
 
 def test_evaluate_of_the_truth_itself_is_perfect(

@@ -78,6 +78,27 @@ def test_fits_nan_pixels_become_sky(tmp_path: Path) -> None:
     assert image[:20, :20].max() <= image[30:].max()
 
 
+def test_five_planes_make_five_bands_by_the_same_stretch(tmp_path: Path) -> None:
+    planes = np.random.default_rng(0).normal(0, 0.01, (5, 64, 64))
+    planes[4, 10, 50] = 5.0
+    cutout(tmp_path / "a.fits", planes)
+    image, _ = read_picture(tmp_path / "a.fits", Stretch(channels=5))
+    assert image.shape == (64, 64, 5)
+    assert image[10, 50].argmax() == 4
+    assert image[10, 50, 4] > 0.9
+    same = np.repeat(planes[:1], 5, axis=0)  # equal bands: both stretches are one
+    cutout(tmp_path / "same.fits", same)
+    three, _ = read_picture(tmp_path / "same.fits")
+    five, _ = read_picture(tmp_path / "same.fits", Stretch(channels=5))
+    assert np.abs(five - three[:, :, :1]).max() < 1.5 / 255
+    write_picture(tmp_path / "a.png", picture())
+    with pytest.raises(WorkbenchError, match=r"a.png: 3 bands; expected FITS with 5"):
+        read_picture(tmp_path / "a.png", Stretch(channels=5))
+    cutout(tmp_path / "three.fits", planes[:3])
+    with pytest.raises(WorkbenchError, match=r"3 planes; band 4 \(counted from 0\) is not there"):
+        read_picture(tmp_path / "three.fits", Stretch(channels=5))
+
+
 def bad_files(place: Path) -> dict[str, str]:
     """Write broken pictures; return what each error must say."""
     write_picture(place / "good.png", picture())

@@ -125,8 +125,8 @@ def _add_detect(commands: Any) -> None:
 
 def _run_detect(args: argparse.Namespace) -> int:
     from workbench.clumps import detecting, folder  # noqa: PLC0415
-    from workbench.clumps.pictures import Report  # noqa: PLC0415
-    from workbench.clumps.weights import read_card, shipped  # noqa: PLC0415
+    from workbench.clumps.pictures import Report, Stretch  # noqa: PLC0415
+    from workbench.clumps.weights import bands, read_card, shipped  # noqa: PLC0415
 
     weights = args.weights or shipped()
     if args.psf_px is not None and not args.psf_px > 0:
@@ -136,7 +136,8 @@ def _run_detect(args: argparse.Namespace) -> int:
     if threshold is None:
         threshold = float(read_card(weights).get("threshold", 0.0))
     found = detecting.run_detector(
-        weights, folder.load(args.pictures, catalog=args.catalog, report=report),
+        weights, folder.load(args.pictures, catalog=args.catalog, report=report,
+                             stretch=Stretch(channels=bands(weights))),
         psf_fwhm=args.psf_px, host=host_rule(args), merged=args.merge, report=report,
         orientations=args.orientations,
     )  # fmt: skip
@@ -181,7 +182,7 @@ def _run_evaluate(args: argparse.Namespace) -> int:
     if not (args.weights or args.detections or args.classical):
         raise WorkbenchError("nothing to evaluate: give --weights, --detections or --classical")
     problems = Report()
-    asked = replace(request(args), held_out=args.fold is not None)
+    asked = replace(request(args), held_out=args.fold is not None, bands=_bands(args))
     test = list(galaxies(asked, problems))
     methods = _methods(args, test, reporting)
     if args.classical:
@@ -195,6 +196,14 @@ def _run_evaluate(args: argparse.Namespace) -> int:
         record.write(args.record, reporting.without_nan(result))
     say(reporting.as_text(result) + f"\n{args.out}/report.html")
     return _told(problems, len(test))
+
+
+def _bands(args: argparse.Namespace) -> int | None:
+    """Return how many bands the detector takes, None for 3 or where there is none."""
+    from workbench.clumps.weights import bands  # noqa: PLC0415
+
+    number = bands(args.weights) if args.weights else 3
+    return None if number == 3 else number
 
 
 def _methods(args: argparse.Namespace, test: list[Any], reporting: Any) -> list[Any]:

@@ -46,6 +46,8 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--valid-folder", help="pictures for validation, for sources that are folders")
     add("--valid-labels", help="their labels")
     add("--backbone", choices=sorted(BACKBONES), default=DEFAULT)
+    add("--bands", type=int, choices=(3, 5), default=3, help="of the pictures; 5: the first five "
+        "planes of FITS files in a folder, u g r i z")  # fmt: skip
     add("--weights", default="random",
         help="start of the encoder: zoobot, imagenet, random or a folder")  # fmt: skip
     add("--from", dest="start_from", help="detector (.safetensors) to fine-tune")
@@ -103,7 +105,7 @@ def request(args: argparse.Namespace) -> Request:
     return Request(
         source=args.source, number=args.number, seed=args.seed, place=args.folder,
         labels=args.labels, catalog=args.catalog, fold=args.fold, workers=args.workers,
-        cache=args.cache,
+        cache=args.cache, bands=5 if getattr(args, "bands", 3) == 5 else None,
     )  # fmt: skip
 
 
@@ -120,7 +122,7 @@ def plan(args: argparse.Namespace) -> Plan:
         trainable_stages=args.stages, precision=args.precision, devices=args.devices,
         seed=args.seed,
     )  # fmt: skip
-    config = DetectorConfig(backbone=args.backbone)
+    config = DetectorConfig(backbone=args.backbone, bands=args.bands)
     valid, learning = validation(args), request(args)
     if args.source == "s82":  # the fold that chooses epoch and threshold is not trained on
         learning = replace(learning, skip=valid.fold)

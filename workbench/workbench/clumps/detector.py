@@ -23,6 +23,7 @@ from workbench.clumps import backbones, batched
 from workbench.clumps.galaxy import Label
 from workbench.clumps.matching import Detections
 from workbench.clumps.scaling import to_fixed_psf
+from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,8 +153,14 @@ def detect(
     Raises
     ------
     WorkbenchError
-        The PSF of a picture is unknown.
+        The PSF of a picture is unknown, or it has other bands than the detector takes.
     """
+    for galaxy in galaxies:
+        if galaxy.image.shape[2] != config.bands:
+            raise WorkbenchError(
+                f"{galaxy.truth.name}: {galaxy.image.shape[2]} bands; the detector takes "
+                f"{config.bands}"
+            )
     resized = [to_fixed_psf(galaxy, config.pixels_per_fwhm) for galaxy in galaxies]
     found = infer(model, config, [to_tensor(image) for image, _ in resized])
     return [

@@ -40,7 +40,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Lupton stretch of three bands.
+    """Lupton stretch of three bands, or of five.
 
     Attributes
     ----------
@@ -49,6 +49,8 @@ class Stretch:
     softening, stretch
         Q and stretch of Lupton et al. 2004 (PASP 116, 133); `stretch` None takes 30 times the
         noise, which shows the sky's grain at a few per cent grey, as survey pictures do.
+    channels
+        Of the picture: 3 colours, or 5, the file's first five planes (u, g, r, i, z).
     """
 
     red: int = 0
@@ -56,12 +58,19 @@ class Stretch:
     blue: int = 2
     softening: float = 8.0
     stretch: float | None = None
+    channels: int = 3
+
+    def planes(self, number: int) -> tuple[int, ...]:
+        """Return which of a file's `number` planes make the channels; one plane makes a grey."""
+        if self.channels != 3:
+            return tuple(range(self.channels))
+        return (0, 0, 0) if number == 1 else (self.red, self.green, self.blue)
 
 
 def read_picture(
     path: Path | str, stretch: Stretch | None = None
 ) -> tuple[NDArray[np.float32], Any]:
-    """Return the picture (H, W, 3) in [0, 1] and its WCS (None for PNG and JPEG).
+    """Return the picture (H, W, channels) in [0, 1] and its WCS (None for PNG and JPEG).
 
     Raises
     ------
@@ -74,8 +83,11 @@ def read_picture(
         raise WorkbenchError(f"{path}: no such file")
     if path.stat().st_size == 0:
         raise WorkbenchError(f"{path}: the file is empty")
+    stretch = stretch or Stretch()
     if suffix(path).startswith(".fit"):
-        return _read_fits(path, stretch or Stretch())
+        return _read_fits(path, stretch)
+    if stretch.channels != 3:
+        raise WorkbenchError(f"{path}: 3 bands; expected FITS with {stretch.channels}")
     return _read_raster(path), None
 
 
@@ -146,7 +158,7 @@ def _planes(shape: tuple[int, ...], data: NDArray[Any]) -> list[NDArray[Any]]:
 
 
 def stretched(planes: list[NDArray[Any]], stretch: Stretch, name: str) -> NDArray[np.float32]:
-    """Return (H, W, 3) in [0, 1] of linear `planes`, each (H, W), by the Lupton stretch.
+    """Return (H, W, channels) in [0, 1] of linear `planes`, each (H, W), by the Lupton stretch.
 
     The background (median) of each plane is taken off and NaN pixels become background. A single
     plane gives a grey picture.
@@ -161,7 +173,7 @@ def stretched(planes: list[NDArray[Any]], stretch: Stretch, name: str) -> NDArra
     if len({plane.shape for plane in planes}) > 1:
         shapes = ", ".join(str(plane.shape) for plane in planes)
         raise WorkbenchError(f"{name}: planes of different shapes: {shapes}")
-    wanted = (0, 0, 0) if len(planes) == 1 else (stretch.red, stretch.green, stretch.blue)
+    wanted = stretch.planes(len(planes))
     if max(wanted) >= len(planes):
         raise WorkbenchError(
             f"{name}: {len(planes)} planes; band {max(wanted)} (counted from 0) is not there"
@@ -176,10 +188,23 @@ def stretched(planes: list[NDArray[Any]], stretch: Stretch, name: str) -> NDArra
         clean.append(np.where(good, plane - sky, 0.0))
         noise.append(1.4826 * np.median(np.abs(plane[good] - sky)))
     width = stretch.stretch or 30 * float(np.mean(noise)) or float(max(c.max() for c in clean)) or 1
-    lupton = need("astropy.visualization").make_lupton_rgb
-    with np.errstate(invalid="ignore"):  # 0 / 0 where all bands are exactly sky: black
-        rgb = lupton(*clean, stretch=width, Q=stretch.softening)
-    image: NDArray[np.float32] = rgb.astype(np.float32) / np.float32(255)
+    return _lupton(np.stack(clean, axis=-1), width, stretch.softening)
+
+
+def _lupton(bands: NDArray[np.float64], width: float, softening: float) -> NDArray[np.float32]:
+    """Return linear `bands` (H, W, C) as a picture in steps of 1/255; astropy's takes three."""
+    if bands.shape[-1] == 3:
+        lupton = need("astropy.visualization").make_lupton_rgb
+        with np.errstate(invalid="ignore"):  # 0 / 0 where all bands are exactly sky: black
+            bytes_ = lupton(*np.moveaxis(bands, -1, 0), stretch=width, Q=softening)
+    else:
+        intensity = bands.mean(axis=-1, keepdims=True)
+        slope = 0.1 / np.arcsinh(0.1 * softening)
+        bright = slope * np.arcsinh(softening * intensity.clip(0) / width)
+        part = np.divide(bright, intensity, out=np.zeros_like(bright), where=intensity > 0)
+        shown = (bands * part).clip(0)
+        bytes_ = np.floor(255 * shown / shown.max(axis=-1, keepdims=True).clip(1))
+    image: NDArray[np.float32] = bytes_.astype(np.float32) / np.float32(255)
     return image
 
 

@@ -29,6 +29,8 @@ class Request:
         Of Stripe 82 in five folds: all but `fold`, or with `held_out` that fold alone.
     skip
         A second fold to leave out: that of validation.
+    bands
+        5 for FITS pictures of a folder with five planes; None for 3 colours.
     workers, cache
         Processes and folder of finished blocks, for simulated and injected galaxies.
     """
@@ -43,6 +45,7 @@ class Request:
     fold: int | None = None
     held_out: bool = False
     skip: int | None = None
+    bands: int | None = None
     workers: int | None = 1
     cache: str | None = None
 

@@ -86,7 +86,7 @@ def read_split(plan: Plan, report: Report | None = None) -> Split:
     Raises
     ------
     WorkbenchError
-        One of the two parts is empty, or a picture is in both.
+        One of the two parts is empty, a picture is in both, or has other bands than the network.
     """
     scaled = partial(sample, pixels_per_fwhm=plan.config.pixels_per_fwhm)
     wanted = {"training": plan.train, "validation": plan.valid, "beside": plan.beside}
@@ -96,6 +96,11 @@ def read_split(plan: Plan, report: Report | None = None) -> Split:
             for name, request in wanted.items() if request is not None
         }  # fmt: skip
     for name, found in parts.items():
+        if other := [one for one in found if one.image.shape[2] != plan.config.bands]:
+            raise WorkbenchError(
+                f"{name}: {other[0].truth.name} has {other[0].image.shape[2]} bands, the detector "
+                f"takes {plan.config.bands}"
+            )
         if not any(len(one.truth) for one in found):
             raise WorkbenchError(f"{name}: {len(found)} pictures and no box; nothing to learn from")
     learning = plan.repeats * parts["training"] + parts.get("beside", [])

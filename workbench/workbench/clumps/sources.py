@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from workbench.clumps import clump_scout, folder, inject, s82
 from workbench.clumps.deep import deep
 from workbench.clumps.evaluate import folds
+from workbench.clumps.pictures import Stretch
 from workbench.clumps.request import FOLDS, MADE, SOURCES, Request
 from workbench.clumps.simulate import VERSION, simulate
 from workbench.clumps.stream import stream
@@ -33,6 +34,11 @@ def galaxies(request: Request, report: Report | None = None) -> Iterator[Galaxy]
     """
     if request.source not in SOURCES:
         raise WorkbenchError(f"unknown source {request.source!r}; known: {', '.join(SOURCES)}")
+    if request.bands not in (None, 3) and request.source != "folder":
+        raise WorkbenchError(
+            f"source {request.source} has pictures of 3 bands; {request.bands} come from a folder "
+            "of FITS files"
+        )
     if request.source in MADE:
         yield from _made(request)
         return
@@ -99,7 +105,10 @@ def _read(request: Request, report: Report | None) -> Iterator[Galaxy]:
         labels = request.labels or (None if "FLASHCLUMP_DATA" in os.environ else "")
         yield from clump_scout.load(request.place, labels, report)
         return
-    yield from folder.load(request.place, request.labels, request.catalog, report=report)
+    stretch = Stretch(channels=request.bands or 3)
+    yield from folder.load(
+        request.place, request.labels, request.catalog, stretch=stretch, report=report
+    )
 
 
 def _folded(found: Iterator[Galaxy], request: Request) -> Iterator[Galaxy]:

@@ -113,6 +113,11 @@ def read_card(path: Path | str) -> dict[str, Any]:
     return card
 
 
+def bands(path: Path | str) -> int:
+    """Return how many bands the pictures of the detector at `path` have, by its card."""
+    return config_from_dict(read_card(path)["config"], str(card_path(path))).bands
+
+
 def refuse_known(path: Path | str, request: Request) -> None:
     """Refuse to score a detector on real galaxies that it was trained on.
 
