@@ -15,11 +15,11 @@ from intsolver import expr as e
 from intsolver.evaluate import has_quotient
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from intsolver.expr import Constraint, Expr, Node
 
-Term = tuple["Expr", ...]  # in a fixed order, a node as often as it is a factor
+Term = tuple[int, ...]  # numbers of nodes in ascending order, each as often as it is a factor
 Polynomial = dict[Term, int]
 _MOST_TERMS = 40
 
@@ -28,49 +28,54 @@ def implied(
     constraints: Iterable[Constraint], domains: Mapping[str, Sequence[int]]
 ) -> list[tuple[Constraint, Constraint, Constraint]]:
     """Return pairs of constraints with what follows from them and has fewer terms than these."""
-    order: dict[Expr, int] = {}
+    numbers: dict[Expr, int] = {}
     known = []
     for node in constraints:
         for small, large in _inequalities(node):
-            found = _difference(small, large, order)
+            found = _difference(small, large, numbers)
             if found is not None:
-                known.append((node, _without_common(found, domains)))
-    positive = {name for name, domain in domains.items() if min(domain) > 0}
+                known.append((node, found))
+    nodes = list(numbers)
+    positive = {
+        number
+        for node, number in numbers.items()
+        if isinstance(node, e.Name) and node.name in domains and min(domains[node.name]) > 0
+    }
+    computed = {number for node, number in numbers.items() if not isinstance(node, e.Name)}
+    known = [(node, _without_common(found, positive)) for node, found in known]
     sums = []
     for (node, one), (other_node, other) in combinations(known, 2):
         total = _added(one, other, 1)
         if len(total) + 2 >= len(one) + len(other):  # no more is gone than one pair of terms
-            total = _without_shared(one, other, order, positive)
-            total = total or _without_shared(other, one, order, positive)
+            total = _without_shared(one, other, computed, positive)
+            total = total or _without_shared(other, one, computed, positive)
         if total:
-            rest = _without_common(total, domains)
-            sums.append((node, other_node, e.Compare("<=", _node(rest), e.Constant(0))))
+            rest = _node(_without_common(total, positive), nodes)
+            sums.append((node, other_node, e.Compare("<=", rest, e.Constant(0))))
     return list[tuple[e.Constraint, e.Constraint, e.Constraint]](sums)
 
 
 def _without_shared(
-    one: Polynomial, other: Polynomial, order: dict[Expr, int], positive: Collection[str]
+    one: Polynomial, other: Polynomial, computed: set[int], positive: set[int]
 ) -> Polynomial:
     """Return a sum of a polynomial and a positive multiple of the other in which a term is gone.
 
-    The term is no product of variables alone, and the multiple is by variables that are positive.
+    The term has a `computed` factor, and the multiple is by variables that are `positive`.
     Nothing where there is no such term.
     """
-    shared = [(part, times) for part, times in other.items() if times > 0 and _computes(part)]
+    shared = [
+        (part, times)
+        for part, times in other.items()
+        if times > 0 and not computed.isdisjoint(part)
+    ]
     if not shared:
         return {}
-    lower = [(term, factor) for term, factor in one.items() if factor < 0 and _computes(term)]
+    lower = [(term, factor) for term, factor in one.items() if factor < 0]
     for (part, times), (term, factor) in product(shared, lower):
         by = _divided(term, part)
-        if by is not None and all(isinstance(x, e.Name) and x.name in positive for x in by):
-            kept, taken = _product(one, {(): times}, order), _product(other, {by: factor}, order)
-            return _added(kept, taken, -1)
+        if by is not None and positive.issuperset(by):
+            return _added(_product(one, {(): times}), _product(other, {by: factor}), -1)
     return {}
-
-
-def _computes(term: Term) -> bool:
-    """Return whether a term is more than a product of names."""
-    return not all(isinstance(node, e.Name) for node in term)
 
 
 def _divided(term: Term, part: Term) -> Term | None:
@@ -100,38 +105,37 @@ def _inequalities(node: Constraint) -> list[tuple[Expr, Expr]]:
     return []
 
 
-def _difference(small: Expr, large: Expr, order: dict[Expr, int]) -> Polynomial | None:
-    one, other = _polynomial(small, order), _polynomial(large, order)
+def _difference(small: Expr, large: Expr, numbers: dict[Expr, int]) -> Polynomial | None:
+    one, other = _polynomial(small, numbers), _polynomial(large, numbers)
     return None if one is None or other is None else _added(one, other, -1)
 
 
-def _polynomial(node: Node, order: dict[Expr, int]) -> Polynomial | None:
+def _polynomial(node: Node, numbers: dict[Expr, int]) -> Polynomial | None:
     """Return the terms of an expression, None for too many or a quotient that may be fractional."""
     found: Polynomial | None = None
     match node:
         case e.Constant(value):
             found = {(): value} if value else {}
         case e.Sum(left, right) | e.Difference(left, right) | e.Product(left, right):
-            one, other = _polynomial(left, order), _polynomial(right, order)
+            one, other = _polynomial(left, numbers), _polynomial(right, numbers)
             if one is None or other is None or len(one) * len(other) > _MOST_TERMS**2:
                 return None
             if isinstance(node, e.Product):
-                found = _product(one, other, order)
+                found = _product(one, other)
             else:
                 found = _added(one, other, 1 if isinstance(node, e.Sum) else -1)
         case e.Negative(of):
-            found = _polynomial(e.Product(e.Constant(-1), of), order)
+            found = _polynomial(e.Product(e.Constant(-1), of), numbers)
         case e.Expr() if not has_quotient(node):
-            order.setdefault(node, len(order))
-            found = {(node,): 1}
+            found = {(numbers.setdefault(node, len(numbers)),): 1}
     return found if found is not None and len(found) <= _MOST_TERMS else None
 
 
-def _product(one: Polynomial, other: Polynomial, order: dict[Expr, int]) -> Polynomial:
+def _product(one: Polynomial, other: Polynomial) -> Polynomial:
     found: Polynomial = {}
     for a, times in one.items():
         for b, by in other.items():
-            term = tuple(sorted((*a, *b), key=order.__getitem__))
+            term = tuple(sorted(a + b))
             found[term] = found.get(term, 0) + times * by
     return {term: factor for term, factor in found.items() if factor}
 
@@ -143,7 +147,7 @@ def _added(one: Polynomial, other: Polynomial, sign: int) -> Polynomial:
     return {term: factor for term, factor in found.items() if factor}
 
 
-def _without_common(found: Polynomial, domains: Mapping[str, Sequence[int]]) -> Polynomial:
+def _without_common(found: Polynomial, positive: set[int]) -> Polynomial:
     """Return what is left of ``found <= 0`` without the positive variables common to its terms.
 
     A constant besides them that is at least 0 does no harm: of ``1 + x * rest <= 0``, ``rest < 0``
@@ -153,12 +157,7 @@ def _without_common(found: Polynomial, domains: Mapping[str, Sequence[int]]) -> 
     terms = {term: factor for term, factor in found.items() if term}
     if constant < 0 or not terms:
         return found
-    common = [
-        node
-        for node in dict.fromkeys(next(iter(terms)))
-        if isinstance(node, e.Name) and node.name in domains and min(domains[node.name]) > 0
-        if all(node in term for term in terms)
-    ]
+    common = positive.intersection(*terms)
     if not common:
         return found
     rest: Polynomial = {}
@@ -170,11 +169,11 @@ def _without_common(found: Polynomial, domains: Mapping[str, Sequence[int]]) -> 
     return _added(rest, {(): int(constant > 0)}, 1)
 
 
-def _node(found: Polynomial) -> Expr:
+def _node(found: Polynomial, nodes: Sequence[Expr]) -> Expr:
     total: Expr = e.Constant(0)
     for term, factor in found.items():
         part: Expr = e.Constant(factor)
-        for node in term:
-            part = e.Product(part, node)
+        for number in term:
+            part = e.Product(part, nodes[number])
         total = e.Sum(total, part)
     return total
