@@ -7,7 +7,7 @@ ranks the 31 clumps of 3 % and more above the others with an area under the curv
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from workbench.clumps.galaxy import Galaxy
     from workbench.clumps.stretch import Style
+
+T = TypeVar("T", bound=np.generic)
 
 # Radii in PSF FWHM of the aperture (Popp et al. 2024) and of the ring that the disk is read from.
 APERTURE, RING = 1.125, (1.5, 2.2)
@@ -54,11 +56,21 @@ def flux_ratios(
 
 def _excess(light: NDArray[np.float64], at: NDArray[np.float64], psf: float) -> float:
     """Return the light in the aperture at `at` (x, y) above the median of the ring."""
-    low = np.maximum(np.floor(at - RING[1] * psf).astype(int), 0)
-    high = np.ceil(at + RING[1] * psf).astype(int) + 1
-    part = light[low[1] : high[1], low[0] : high[0]]
-    y, x = np.indices(part.shape)
-    apart = np.hypot(x + low[0] - at[0], y + low[1] - at[1]) / psf
+    part, apart = surroundings(light, at, RING[1], psf)
     ring = part[(apart > RING[0]) & (apart <= RING[1])]
     inside = part[apart <= APERTURE]
     return float((inside - np.median(ring)).sum()) if ring.size else 0.0
+
+
+def surroundings(
+    plane: NDArray[T], at: NDArray[np.float64], reach: float, psf: float
+) -> tuple[NDArray[T], NDArray[np.float64]]:
+    """Return the part of `plane` (H, W) within `reach` PSF FWHM of `at` (x, y), and how far it is.
+
+    The part is a square, cut off at the picture's edge; distances are in PSF FWHM.
+    """
+    low = np.maximum(np.floor(at - reach * psf).astype(int), 0)
+    high = np.ceil(at + reach * psf).astype(int) + 1
+    part = plane[low[1] : high[1], low[0] : high[0]]
+    y, x = np.indices(part.shape)
+    return part, np.hypot(x + low[0] - at[0], y + low[1] - at[1]) / psf

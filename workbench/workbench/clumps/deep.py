@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.clumps.brightness import surroundings
 from workbench.clumps.extras import need
 from workbench.clumps.galaxy import Galaxy, Label
 from workbench.clumps.render import render
@@ -136,12 +137,7 @@ def _stand_out(picture: NDArray[np.float32], truth: Annotation, psf: float) -> N
 
 def _stands_out(plane: NDArray[np.float32], at: NDArray[np.float64], psf: float) -> bool:
     """Return whether something in `plane` (H, W) stands out at x, y."""
-    column, row = at
-    reach = RING[1] * psf + 1
-    top, left = (max(0, int(middle - reach)) for middle in (row, column))
-    part = plane[top : int(row + reach) + 1, left : int(column + reach) + 1]
-    rows, columns = np.indices(part.shape)
-    apart = np.hypot(columns + left - column, rows + top - row) / psf
+    part, apart = surroundings(plane, at, RING[1], psf)
     ring = part[(apart > RING[0]) & (apart <= RING[1])]
     around = np.median(ring)
     noise = 1.4826 * np.median(np.abs(ring - around))
