@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +64,13 @@ class Notebook:
         answer = str(self.page.evaluate(_ASK_KERNEL, code))
         assert not answer.startswith("ERROR"), f"{expression}: {answer}"
         return json.loads(answer)
+
+    def wait_for(self, expression: str, value: object, seconds: float = 60) -> None:
+        """Wait until an expression in the notebook's kernel has a value."""
+        deadline = time.monotonic() + seconds
+        while (last := self.ask(expression)) != value:
+            assert time.monotonic() < deadline, f"{expression}: {last}, not {value}"
+            self.page.wait_for_timeout(200)
 
     def errors(self) -> list[str]:
         """Return the error outputs on the page."""

@@ -30,8 +30,11 @@ def test_a_threshold_is_moved_pinned_and_compared(page: Page, lab: Lab) -> None:
     slider = page.locator(".widget-slider").filter(has_text="threshold")
     handle = slider.locator(".noUi-handle")
     handle.focus()
-    for _ in range(12):
+    place = notebook.ask("panel.position.value")
+    assert isinstance(place, int)
+    for _ in range(5):
         handle.press("ArrowLeft")
+    notebook.wait_for("panel.position.value", place - 5)
     expect(changed).not_to_contain_text(re.compile(r"\b0 of 14"))
     lower = notebook.ask("panel.state.threshold")
     assert lower < chosen

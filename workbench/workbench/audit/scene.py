@@ -78,7 +78,9 @@ def stretch_of(library: Library, name: str) -> dict[str, Any] | None:
     """Return how a FITS picture is made, None for pictures that are made already."""
     if not isinstance(library, Folder) or not library.is_fits(name):
         return None
-    return asdict(library.stretch)
+    chosen = asdict(library.stretch)
+    del chosen["channels"]  # what is looked at has three
+    return chosen
 
 
 def differences(
