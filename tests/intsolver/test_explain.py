@@ -241,6 +241,16 @@ def test_what_follows_from_two_inequalities_holds_where_they_do() -> None:
     assert without > 20
 
 
+def drawn(draw: random.Random) -> tuple[dict[str, list[int]], Problem]:
+    """Return domains of x, y and z, and a problem of them with a parameter p."""
+    domains = {n: sorted(draw.sample(range(-3, 8), draw.randint(2, 4))) for n in "xyz"}
+    problem = Problem()
+    for name, domain in domains.items():
+        problem.var(name, domain)
+    problem.param("p", 0)
+    return domains, problem
+
+
 def test_a_hard_conflict_is_one_at_every_value_at_which_it_is_told_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -258,11 +268,7 @@ def test_a_hard_conflict_is_one_at_every_value_at_which_it_is_told_again(
     )  # fmt: skip
     again = 0
     for _ in range(30):
-        domains = {n: sorted(draw.sample(range(-3, 8), draw.randint(2, 4))) for n in "xyz"}
-        problem = Problem()
-        for name, domain in domains.items():
-            problem.var(name, domain)
-        problem.param("p", 0)
+        domains, problem = drawn(draw)
         texts = []
         for _ in range(draw.randint(3, 6)):
             a, b = draw.sample("xyz", 2)
@@ -292,11 +298,7 @@ def test_rows_that_stand_tell_of_conflicts_and_of_parameters(
     )  # fmt: skip
     least = 0
     for _ in range(60):
-        domains = {n: sorted(draw.sample(range(-3, 8), draw.randint(2, 4))) for n in "xyz"}
-        problem = Problem()
-        for name, domain in domains.items():
-            problem.var(name, domain)
-        problem.param("p", 0)
+        domains, problem = drawn(draw)
         for _ in range(draw.randint(2, 5)):
             a, b = draw.sample("xyz", 2)
             problem.add(draw.choice(forms).format(a=a, b=b, c=draw.randint(-5, 5)))
