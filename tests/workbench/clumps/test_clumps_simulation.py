@@ -13,7 +13,14 @@ from workbench.clumps import clump_scout, statistics
 from workbench.clumps.galaxy import Galaxy, Label, square_boxes
 from workbench.clumps.inject import Clump, Injected, inject, outline, turn, turn_points, u_flux
 from workbench.clumps.render import BANDS, render
-from workbench.clumps.scene import FLUX_RATIO, MOST_CLUMP_LIGHT, draw_scene
+from workbench.clumps.scene import (
+    APART,
+    DISK_END,
+    FLUX_RATIO,
+    MOST_CLUMP_LIGHT,
+    disk_coordinates,
+    draw_scene,
+)
 from workbench.clumps.simulate import annotate, simulate, truths
 from workbench.clumps.stream import BLOCK, stream
 from workbench.clumps.stretch import COADD, SKYSERVER, VIEWER, Style
@@ -63,6 +70,35 @@ def test_numbers_radii_and_psf_are_those_of_the_clump_scout_table() -> None:
         numbers = [(truth.labels == Label.CLUMP).sum() for truth in sample]
         rank = spearmanr([truth.psf_fwhm for truth in sample], numbers).statistic
         assert rank == pytest.approx(-0.255, abs=0.045)  # 2.5 standard errors of 3,000
+
+
+def test_labels_are_apart_as_often_as_published_ones() -> None:
+    truth = [t for t in truths(13, range(1500)) if len(t) > 1]
+    gaps = [np.hypot(*(t.centres[:, None] - t.centres[None]).transpose(2, 0, 1)) for t in truth]
+    nearest = [
+        (gap + np.diag(np.full(len(gap), np.inf))).min(axis=0) / (t.psf_fwhm or np.nan)
+        for gap, t in zip(gaps, truth, strict=True)
+    ]
+    clumps = np.concatenate(
+        [n[t.labels == Label.CLUMP] for n, t in zip(nearest, truth, strict=True)]
+    )
+    assert clumps.min() > APART
+    # Boxes 1.7 FWHM apart suppress each other: 2.4 % of the 30,092 published clumps of galaxies
+    # with several labels are nearer to another.
+    assert (clumps < 1.7).mean() == pytest.approx(0.024, abs=0.01)
+
+
+def test_clumps_are_on_the_disk_and_the_field_is_off_it() -> None:
+    clumps, field = [], []
+    for scene in (draw_scene(12, index) for index in range(300)):
+        x, y = (np.array([getattr(p, name) for p in scene.points]) for name in ("x", "y"))
+        radii = disk_coordinates(scene.host, x, y)[0] / scene.host.scale
+        clumps += [r for r, p in zip(radii, scene.points, strict=True) if p.label is Label.CLUMP]
+        field += [r for r, p in zip(radii, scene.points, strict=True) if p.label is None]
+    assert len(clumps) > 400
+    assert max(clumps) <= DISK_END * (1 + 1e-9)
+    assert len(field) > 400
+    assert min(field) >= DISK_END
 
 
 def test_a_clump_has_its_share_of_the_light_and_the_width_of_the_psf() -> None:

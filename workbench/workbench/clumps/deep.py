@@ -23,6 +23,7 @@ from workbench.clumps.extras import need
 from workbench.clumps.galaxy import Galaxy, Label
 from workbench.clumps.render import render
 from workbench.clumps.scene import (
+    APART,
     MOST_CLUMP_LIGHT,
     Host,
     Point,
@@ -59,7 +60,6 @@ CLUMP_FLUX, FAINTEST, BRIGHTEST = (0.03, 0.27, 0.86), 0.25, 0.3
 NUMBER, MOST = (0.52, 0.74, 0.61), 28
 # Radius in the disk in half-light radii, median and scatter (ln), and its end in scale lengths.
 RADIUS, DISK_END = (1.5, 0.5), 3.0
-APART = 1.4  # PSF FWHM between clumps: nearer ones are catalogued as one
 PIXEL = 0.039  # half-light radii, as in those pictures
 DEEP_SIDE = 300  # pixels: the central half of the area of those pictures
 # u-g, g-r, r-i of the hosts, which scatter less than the catalogue's whole range.

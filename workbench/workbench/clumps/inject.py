@@ -18,6 +18,7 @@ from workbench.clumps.galaxy import Annotation, Galaxy, Label, square_boxes
 from workbench.clumps.host import FWHM_PER_SIGMA, host_mask
 from workbench.clumps.render import BAND_PSF, BANDS, MOFFAT_BETA
 from workbench.clumps.scene import (
+    APART,
     CLUMP_COLOURS,
     FLUX_RATIO,
     GALAXY_COLOURS,
@@ -166,7 +167,7 @@ def places(
 ) -> NDArray[np.float64]:
     """Draw up to `number` pixels (N, 2) x, y by the galaxy's light, outside the nucleus.
 
-    No two are closer than one PSF FWHM, to each other and to `taken` (M, 2); fewer come back where
+    No two are closer than `scene.APART`, to each other and to `taken` (M, 2); fewer come back where
     the galaxy is too small for so many.
     """
     psf = galaxy.truth.psf_fwhm or 0.0
@@ -178,7 +179,7 @@ def places(
     found: list[tuple[float, float]] = []
     while len(found) < number:
         for at in busy[-1:] if found else busy:
-            light[np.hypot(x - at[0], y - at[1]) < psf] = 0
+            light[np.hypot(x - at[0], y - at[1]) < APART * psf] = 0
         if light.sum() <= 0:
             break
         row, column = divmod(int(rng.choice(light.size, p=light.ravel() / light.sum())), width)

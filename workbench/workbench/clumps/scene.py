@@ -6,7 +6,8 @@ y down). Bands are u, g, r, i; colours of clumps and galaxies are those of Mehta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +16,21 @@ from workbench.clumps import statistics
 from workbench.clumps.galaxy import Label
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
+
+    # Draws a position of such a label in arcsec, apart from the points given.
+    Place = Callable[[Label, Sequence["Point"]], tuple[float, float]]
 
 U, G, R, I = range(4)  # noqa: E741 - the bands' names
 # Clump over galaxy in u: log-uniform, from invisible to dominant.
 FLUX_RATIO = (0.003, 0.3)
 # The clumps of a galaxy never make more than this part of its u light.
 MOST_CLUMP_LIGHT = 0.6
+# Scale lengths: farther out, with 9 % of the disk's light, are no clumps but the field.
+DISK_END = 4.0
+APART = 1.4  # PSF FWHM between clumps or odd objects: nearer ones are catalogued as one
 PSF_ARCSEC = (1.28, 0.09)  # r band, mean and scatter: SDSS (median 1.27 on Stripe 82)
 # Mean and scatter of colours. Galaxies and clumps: medians and half the 16-84 % range of the
 # Stripe 82 catalogue (clumps' u-g 0.39, g-r 0.06), r-i after their spectral types.
@@ -133,10 +142,11 @@ def draw_scene(seed: int, index: int, side: int = 200) -> Scene:
     total = _total_flux(rng)
     ratios = _flux_ratios(rng, clumps)
     host = _draw_host(rng, total, ratios, scale)
-    points = [
-        *_clumps(rng, host, ratios * total[U], Frame(side, scale), psf_arcsec),
-        *_odd_objects(rng, host, odd, total, Frame(side, scale)),
-    ]
+    frame = Frame(side, scale, psf_arcsec)
+    place = partial(_place_apart, rng, host, frame)
+    found = _clumps(rng, place, ratios * total[U], psf_arcsec)
+    points = [*found, *_odd_objects(rng, place, odd, total, found)]
+    host = _reaching(host, found)
     labelled = np.array([p.flux[U] / total[U] for p in points])
     field = _field(rng, side * scale, host)
     return Scene(
@@ -222,13 +232,14 @@ def arm_pattern(
 
 @dataclass(frozen=True)
 class Frame:
-    """The picture: pixels a side and arcsec per pixel."""
+    """The picture: pixels a side, arcsec per pixel, and the PSF FWHM in arcsec."""
 
     side: int
     scale: float
+    psf: float
 
 
-def _place(rng: np.random.Generator, host: Host, label: Label, frame: Frame) -> tuple[float, float]:
+def _place(rng: np.random.Generator, host: Host, frame: Frame, label: Label) -> tuple[float, float]:
     """Draw a position: the radius from the table, the direction by the disk's light there."""
     radius = frame.scale * statistics.quantile(statistics.RADIUS[label], float(rng.random()))
     # Evenly spread, so that the largest radius still has a direction into a corner of the picture.
@@ -245,21 +256,42 @@ def _place(rng: np.random.Generator, host: Host, label: Label, frame: Frame) -> 
     return float(x[chosen]), float(y[chosen])
 
 
+def _place_apart(
+    rng: np.random.Generator, host: Host, frame: Frame, label: Label, placed: Sequence[Point]
+) -> tuple[float, float]:
+    """Draw positions until one is apart from all that is `placed`; the last one of twenty."""
+    for _ in range(20):
+        x, y = _place(rng, host, frame, label)
+        if all(np.hypot(x - p.x, y - p.y) > APART * frame.psf for p in placed):
+            break
+    return x, y
+
+
 def _clumps(
-    rng: np.random.Generator, host: Host, fluxes: NDArray[np.float64], frame: Frame, psf: float
+    rng: np.random.Generator, place: Place, fluxes: NDArray[np.float64], psf: float
 ) -> list[Point]:
-    """Draw clumps of u `fluxes`; no two closer than 0.8 PSF FWHM, which pass for one."""
+    """Draw clumps of u `fluxes`."""
     placed: list[Point] = []
     for flux in fluxes:
-        for _ in range(20):
-            x, y = _place(rng, host, Label.CLUMP, frame)
-            if all(np.hypot(x - p.x, y - p.y) > 0.8 * psf for p in placed):
-                break
+        x, y = place(Label.CLUMP, placed)
         colours = rng.normal(*CLUMP_COLOURS.T)
         shape = colours_to_flux(1.0, colours)
         size = float(rng.uniform(0.0, 0.35)) * psf
         placed.append(Point(x, y, flux * shape / shape[U], size, Label.CLUMP))
     return placed
+
+
+def _reaching(host: Host, clumps: Sequence[Point]) -> Host:
+    """Return `host`, enlarged where a clump would lie beyond its disk."""
+    x, y = (np.array([getattr(clump, name) for clump in clumps]) for name in ("x", "y"))
+    farthest = disk_coordinates(host, x, y)[0].max(initial=0.0)
+    larger = max(1.0, float(farthest) / (DISK_END * host.scale))
+    return replace(
+        host,
+        scale=larger * host.scale,
+        bulge_size=larger * host.bulge_size,
+        bar_length=larger * host.bar_length,
+    )
 
 
 def star_flux(rng: np.random.Generator, r_flux: float) -> NDArray[np.float64]:
@@ -270,12 +302,16 @@ def star_flux(rng: np.random.Generator, r_flux: float) -> NDArray[np.float64]:
 
 
 def _odd_objects(
-    rng: np.random.Generator, host: Host, number: int, total: NDArray[np.float64], frame: Frame
+    rng: np.random.Generator,
+    place: Place,
+    number: int,
+    total: NDArray[np.float64],
+    clumps: Sequence[Point],
 ) -> list[Point]:
     """Draw what volunteers call odd: stars, small background galaxies, red knots of the bulge."""
-    drawn = []
+    drawn = list[Point]()
     for _ in range(number):
-        x, y = _place(rng, host, Label.ODD, frame)
+        x, y = place(Label.ODD, [*clumps, *drawn])
         bright = float(np.exp(rng.uniform(np.log(0.004), np.log(0.25)))) * total[R]
         if rng.random() < 0.75:
             drawn.append(Point(x, y, star_flux(rng, bright), 0.0, Label.ODD))
@@ -292,7 +328,7 @@ def _field(rng: np.random.Generator, width: float, host: Host) -> list[Point]:
     for _ in range(rng.poisson(width**2 / 250)):
         x, y = rng.uniform(-0.55 * width, 0.55 * width, 2)
         inner, _ = disk_coordinates(host, np.array([x]), np.array([y]))
-        if inner[0] < 4 * host.scale:
+        if inner[0] < DISK_END * host.scale:
             continue
         flux = float(10 ** (0.4 * (22.5 - (22.8 - rng.exponential(1.3)))))
         if rng.random() < 0.35:
