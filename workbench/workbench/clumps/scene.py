@@ -30,6 +30,7 @@ FLUX_RATIO = (0.003, 0.3)
 MOST_CLUMP_LIGHT = 0.6
 # Scale lengths: farther out, with 9 % of the disk's light, are no clumps but the field.
 DISK_END = 4.0
+REACH = (0.6, 1.0)  # of that, where the farthest clump of a galaxy is that would lie beyond
 APART = 1.4  # PSF FWHM between clumps or odd objects: nearer ones are catalogued as one
 PSF_ARCSEC = (1.28, 0.09)  # r band, mean and scatter: SDSS (median 1.27 on Stripe 82)
 # Mean and scatter of colours. Galaxies and clumps: medians and half the 16-84 % range of the
@@ -146,7 +147,7 @@ def draw_scene(seed: int, index: int, side: int = 200) -> Scene:
     place = partial(_place_apart, rng, host, frame)
     found = _clumps(rng, place, ratios * total[U], psf_arcsec)
     points = [*found, *_odd_objects(rng, place, odd, total, found)]
-    host = _reaching(host, found)
+    host = _reaching(host, found, DISK_END * float(rng.uniform(*REACH)))
     labelled = np.array([p.flux[U] / total[U] for p in points])
     field = _field(rng, side * scale, host)
     return Scene(
@@ -281,11 +282,11 @@ def _clumps(
     return placed
 
 
-def _reaching(host: Host, clumps: Sequence[Point]) -> Host:
-    """Return `host`, enlarged where a clump would lie beyond its disk."""
+def _reaching(host: Host, clumps: Sequence[Point], end: float) -> Host:
+    """Return `host`, enlarged where a clump would lie beyond its disk, to have it at `end`."""
     x, y = (np.array([getattr(clump, name) for clump in clumps]) for name in ("x", "y"))
-    farthest = disk_coordinates(host, x, y)[0].max(initial=0.0)
-    larger = max(1.0, float(farthest) / (DISK_END * host.scale))
+    farthest = float(disk_coordinates(host, x, y)[0].max(initial=0.0)) / host.scale
+    larger = farthest / end if farthest > DISK_END else 1.0
     return replace(
         host,
         scale=larger * host.scale,
