@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from clump_cases import disk_galaxy
 from PIL import Image
+from workbench.audit import examples
 from workbench.clumps.figures import COLOURS, calibration_figure, drawn, grid
 from workbench.clumps.galaxy import Galaxy, Label
+from workbench.clumps.inject import Clump, inject
 from workbench.clumps.injection_explorer import InjectionExplorer
 from workbench.clumps.injection_state import InjectionState
 from workbench.clumps.simulate import truths
+from workbench.clumps.stretch import COADD, VIEWER
 from workbench.errors import WorkbenchError
 
 
@@ -28,6 +31,21 @@ def test_a_fading_clump_is_lost() -> None:
     assert "20.0% of the galaxy's u light" in bright.verdict
     assert "DoG finds it at" in bright.verdict
     assert "no candidate" in faint.verdict
+
+
+def test_a_clump_is_drawn_in_the_style_of_its_survey() -> None:
+    host = disk_galaxy()
+    state = InjectionState(host, 0.1, radius=4, style=COADD).moved(
+        flux_ratio=0.2, radius=4, angle=0, size=0
+    )
+    x, y = state.at
+    expected = inject(host, [Clump(x, y, 0.2)], COADD)
+    np.testing.assert_array_equal(state.galaxy.image, expected.image)
+    real = Galaxy(host.image, replace(host.truth, name="objID1.jpg"))
+    made = Galaxy(host.image, replace(host.truth, name="sim-1-2"))
+    assert (examples.style(real), examples.style(made)) == (COADD, VIEWER)
+    planes = examples.linear_planes([real, made])
+    np.testing.assert_array_equal(planes["objID1.jpg"], COADD.linear(host.image))
 
 
 def test_the_clump_is_where_radius_and_angle_say_and_never_outside() -> None:

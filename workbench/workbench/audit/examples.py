@@ -18,7 +18,7 @@ from workbench.clumps.extras import need
 from workbench.clumps.matching import Detections
 from workbench.clumps.request import MADE
 from workbench.clumps.simulate import simulate
-from workbench.clumps.stretch import VIEWER
+from workbench.clumps.stretch import COADD, VIEWER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from workbench.audit.session import Session
     from workbench.clumps.galaxy import Galaxy
+    from workbench.clumps.stretch import Style
 
 SEED = 40
 # Of the tutorials: a threshold at which DoG and SEP both find more than there is.
@@ -42,6 +43,15 @@ def galaxies(number: int = 12) -> list[Galaxy]:
     if root and (Path(root) / "s82" / "clumps.csv").is_file():
         return list(itertools.islice(s82.load(), number))
     return [simulate(SEED, index) for index in range(number)]
+
+
+def style(galaxy: Galaxy) -> Style:
+    """Return how one of `galaxies` was made into a picture.
+
+    For Stripe 82 as fitted to its catalogue; four in five simulated ones are in the viewer's style,
+    the others in SkyServer's, whose fluxes are then relative.
+    """
+    return VIEWER if galaxy.truth.name.startswith("sim-") else COADD
 
 
 def new_survey(number: int = 53) -> list[Galaxy]:
@@ -141,9 +151,9 @@ def _decide(audit: Session, name: str) -> None:
 def linear_planes(among: Sequence[Galaxy]) -> dict[str, NDArray[Any]]:
     """Return the pictures undone to linear bands i, r, g, (H, W, 3) each, by name.
 
-    Exact to 8 bits for simulated pictures; for others relative fluxes, as the stretch is assumed.
+    Exact to 8 bits for most simulated pictures; see `style`.
     """
-    return {galaxy.truth.name: VIEWER.linear(galaxy.image) for galaxy in among}
+    return {galaxy.truth.name: style(galaxy).linear(galaxy.image) for galaxy in among}
 
 
 def workspace() -> Path:

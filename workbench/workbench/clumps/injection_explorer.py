@@ -10,6 +10,7 @@ import ipywidgets as w
 from workbench.clumps.figures import png
 from workbench.clumps.injection_state import InjectionState
 from workbench.clumps.scene import FLUX_RATIO
+from workbench.clumps.stretch import VIEWER, Style
 
 if TYPE_CHECKING:
     from workbench.clumps.galaxy import Galaxy
@@ -24,6 +25,8 @@ class InjectionExplorer(w.VBox):  # type: ignore[misc]
     ----------
     galaxy
         A picture with known PSF.
+    style
+        How its survey made it: `stretch.VIEWER`, or `stretch.COADD` for Stripe 82.
 
     Raises
     ------
@@ -31,8 +34,8 @@ class InjectionExplorer(w.VBox):  # type: ignore[misc]
         The PSF is unknown, or no galaxy stands out at the picture's centre.
     """
 
-    def __init__(self, galaxy: Galaxy) -> None:
-        self.state = InjectionState(galaxy)
+    def __init__(self, galaxy: Galaxy, style: Style = VIEWER) -> None:
+        self.state = InjectionState(galaxy, style=style)
         wide = {"style": {"description_width": "9em"}, "layout": w.Layout(width="28em")}
         low, high = FLUX_RATIO
         self.flux_ratio = w.FloatLogSlider(

@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.clumps import classical
 from workbench.clumps.inject import Clump, inject
-from workbench.clumps.stretch import VIEWER
+from workbench.clumps.stretch import VIEWER, Style
 
 if TYPE_CHECKING:
     from workbench.clumps.galaxy import Galaxy
@@ -30,6 +30,8 @@ class InjectionState:
         From the picture's centre, in PSF FWHM and in degrees from x towards y.
     size
         Gaussian sigma in PSF FWHM; 0 is a point source.
+    style
+        How the survey made the picture.
     """
 
     host: Galaxy
@@ -37,6 +39,7 @@ class InjectionState:
     radius: float = 5.0
     angle: float = 45.0
     size: float = 0.0
+    style: Style = VIEWER
 
     @property
     def at(self) -> tuple[float, float]:
@@ -58,7 +61,7 @@ class InjectionState:
             The PSF is unknown, or no galaxy stands out at the centre.
         """
         x, y = self.at
-        return inject(self.host, [Clump(x, y, self.flux_ratio, self.size)], VIEWER)
+        return inject(self.host, [Clump(x, y, self.flux_ratio, self.size)], self.style)
 
     @property
     def peak(self) -> float:
