@@ -68,7 +68,10 @@ def test_the_goal_is_reached_by_both_rates_together() -> None:
     assert learning.reached(rows, "a") == 200
     assert learning.reached(rows, "b") is None
     figure = learning.learning_figure(rows)
-    assert [trace.name for trace in figure.data] == ["a", "b"]
+    assert [trace.name for trace in figure.data] == ["a", "a", "b", "b"]
+    assert [trace.showlegend for trace in figure.data] == [None, False, None, False]
+    np.testing.assert_allclose(figure.data[1].y, [0.7, 0.8, 0.9])  # the lesser of the two
+    np.testing.assert_allclose(figure.data[3].x, [100], rtol=learning.APART)
     np.testing.assert_allclose(figure.data[0].error_y.array, 0.2)
     np.testing.assert_allclose(figure.data[0].error_y.arrayminus, 0.1)
 
