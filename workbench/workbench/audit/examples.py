@@ -51,7 +51,11 @@ def style(galaxy: Galaxy) -> Style:
     For Stripe 82 as fitted to its catalogue; four in five simulated ones are in the viewer's style,
     the others in SkyServer's, whose fluxes are then relative.
     """
-    return VIEWER if galaxy.truth.name.startswith("sim-") else COADD
+    return VIEWER if _simulated(galaxy) else COADD
+
+
+def _simulated(galaxy: Galaxy) -> bool:
+    return galaxy.truth.name.startswith("sim-")
 
 
 def new_survey(number: int = 53) -> list[Galaxy]:
@@ -61,7 +65,7 @@ def new_survey(number: int = 53) -> list[Galaxy]:
     whose red and blue bands are swapped: clumps are red there, and what is red otherwise is blue.
     """
     found = galaxies(number)
-    if found[0].truth.name.startswith("sim-"):
+    if _simulated(found[0]):
         return [replace(one, image=one.image[:, :, ::-1]) for one in found]
     return found
 
