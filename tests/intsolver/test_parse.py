@@ -170,6 +170,7 @@ def test_an_error_in_a_long_text_shows_the_part_around_it() -> None:
     assert line[caret.index("^") :].startswith("1.5")
 
 
+@pytest.mark.usefixtures("no_collection")
 @pytest.mark.parametrize(
     "text",
     [
@@ -202,10 +203,10 @@ def test_an_error_in_a_long_text_shows_the_part_around_it() -> None:
     ],
 )
 def test_hostile_text_is_refused_at_once(text: str) -> None:
-    before = time.process_time()
+    before = time.thread_time()
     with pytest.raises(ExpressionError):
         parse(text)
-    assert time.process_time() - before < 0.5
+    assert time.thread_time() - before < 0.5
 
 
 def test_what_is_no_text_is_refused() -> None:
