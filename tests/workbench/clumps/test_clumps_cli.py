@@ -15,9 +15,10 @@ import torch
 from astropy.io import fits
 from clump_cases import disk_galaxy, real_data
 from workbench.clumps import cli, report, weights
-from workbench.clumps.detecting import COLUMNS, read_detections
+from workbench.clumps.detecting import COLUMNS, read_detections, run_detector
 from workbench.clumps.detector import build
 from workbench.clumps.detector_config import DetectorConfig
+from workbench.clumps.evaluate import Aim, choose_threshold, match_all
 from workbench.clumps.matching import detections
 from workbench.clumps.pictures import Report, write_picture
 from workbench.clumps.request import Request
@@ -200,6 +201,23 @@ def test_evaluate_runs_detector_and_classical_methods(
     names = [method["name"] for method in result["methods"]]
     assert names == ["detector", "dog", "sep", "dao", "dao_segment"]
     assert "| dog | within_fwhm | >= 3% |" in capsys.readouterr().out
+
+
+def test_evaluate_chooses_thresholds_on_other_galaxies_for_what_is_asked(tmp_path: Path) -> None:
+    chosen = {}
+    for aim in ("f1", "balance"):
+        out = tmp_path / aim
+        assert main([
+            "clumps", "evaluate", "--number", "4", "--seed", "4", "--workers", "1", "--weights",
+            str(weights.simulated()), "--choose", "12", "--aim", aim, "--out", str(out),
+        ]) == 0  # fmt: skip
+        rates = json.loads((out / "report.json").read_text())["methods"][0]["rates"]
+        chosen[aim] = [row["threshold"] for row in rates]
+    others = [simulate(600_004, index) for index in range(12)]
+    found = [one for _, one in run_detector(weights.simulated(), others)]
+    for aim, thresholds in chosen.items():
+        matches = match_all(found, [galaxy.truth for galaxy in others])
+        assert thresholds[0] == choose_threshold(matches, Aim(aim))
 
 
 @pytest.mark.parametrize(

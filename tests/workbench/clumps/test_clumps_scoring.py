@@ -69,6 +69,17 @@ def test_rates_and_threshold_by_hand() -> None:
     assert evaluate.choose_threshold(matches) == 0.3
 
 
+def test_a_threshold_is_chosen_for_f1_or_for_both_rates_alike() -> None:
+    at = [(20, 20), (20, 50), (20, 80), (50, 20), (50, 50)]
+    false, scores = [(80, 20), (80, 50)], [0.9, 0.8, 0.7, 0.5, 0.6, 0.55]
+    truths, found = [truth_at(at)], [found_at([*at[:4], *false], scores)]
+    matches = evaluate.match_all(found, truths)
+    assert evaluate.choose_threshold(matches) == 0.7  # .6 and 1: F1 .75
+    assert evaluate.choose_threshold(matches, evaluate.Aim.BALANCE) == 0.5  # .8 and .67: .73
+    chosen = evaluate.thresholds_by_cut(found, truths, evaluate.Aim.BALANCE)
+    assert chosen[0.0] == 0.5
+
+
 def test_bootstrap_interval_has_the_width_of_the_binomial() -> None:
     rng = np.random.default_rng(0)
     hits = rng.random(400) < 0.7

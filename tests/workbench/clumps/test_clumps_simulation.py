@@ -12,12 +12,16 @@ from scipy.stats import spearmanr
 from workbench.clumps import clump_scout, statistics
 from workbench.clumps.galaxy import Galaxy, Label, square_boxes
 from workbench.clumps.inject import Clump, Injected, inject, outline, turn, turn_points, u_flux
-from workbench.clumps.render import BANDS, render
+from workbench.clumps.render import BANDS, SKY_NOISE, render
 from workbench.clumps.scene import (
     APART,
     DISK_END,
+    FAINTEST_SURFACE,
+    FIELD,
     FLUX_RATIO,
+    HALF_LIGHT,
     MOST_CLUMP_LIGHT,
+    R,
     disk_coordinates,
     draw_scene,
 )
@@ -98,7 +102,31 @@ def test_clumps_are_on_the_disk_and_the_field_is_off_it() -> None:
     assert len(clumps) > 400
     assert max(clumps) <= DISK_END * (1 + 1e-9)
     assert len(field) > 400
-    assert min(field) >= DISK_END
+    assert min(field) >= FIELD
+
+
+def test_galaxies_are_as_bright_as_those_of_stripe_82_and_clumps_lie_on_what_is_seen() -> None:
+    surface, seen = [], []
+    for index in range(300):
+        scene = draw_scene(14, index)
+        host, side = scene.host, scene.side
+        clumps = sum(p.flux[R] for p in scene.points if p.label is Label.CLUMP)
+        light = float((host.disk + host.bulge + host.bar)[R] + clumps)
+        area = 2 * np.pi * (HALF_LIGHT * host.scale) ** 2 * host.axis_ratio
+        surface.append(22.5 - 2.5 * np.log10(light / area))
+        if index < 60:
+            smooth = render(replace(scene, points=(), depth=0.0)).mean(axis=-1)
+            at = np.array([(p.x, p.y) for p in scene.points if p.label is Label.CLUMP])
+            where = (at.reshape(-1, 2) / scene.arcsec_per_px + (side - 1) / 2).round().astype(int)
+            here = (where >= 0).all(axis=1) & (where < side).all(axis=1)
+            noise = scene.depth * SKY_NOISE.mean() / np.sqrt(3)
+            seen += [smooth[y, x] / noise for x, y in where[here]]
+    np.testing.assert_allclose(
+        np.quantile(surface, [0.05, 0.5, 0.95]), [19.7, 21.8, 22.9], atol=0.6
+    )
+    assert max(surface) <= FAINTEST_SURFACE + 0.1  # clumps are of another colour
+    # In units of one pixel's noise: smoothed by the PSF, that is several standard deviations.
+    assert np.mean(np.array(seen) > 1) > 0.97
 
 
 def test_a_clump_has_its_share_of_the_light_and_the_width_of_the_psf() -> None:

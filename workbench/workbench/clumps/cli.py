@@ -165,6 +165,8 @@ def _add_evaluate(commands: Any) -> None:
     add("--threshold", type=float, help="default: the one on the detector's card")
     add("--choose", type=positive, metavar="NUMBER", help="choose the detector's thresholds on so "
         "many galaxies of another seed, not those of its card (made sources)")  # fmt: skip
+    add("--aim", choices=("f1", "balance"), default="f1", help="of these thresholds: the best F1, "
+        "or completeness and purity alike; default: %(default)s")  # fmt: skip
     look_arguments(parser)
     add("--classical", action="store_true", help="compare DoG, SEP and DAOStarFinder")
     add("--tune-number", type=positive, default=100,
@@ -208,6 +210,7 @@ def _bands(args: argparse.Namespace) -> int | None:
 
 def _methods(args: argparse.Namespace, test: list[Any], reporting: Any) -> list[Any]:
     from workbench.clumps.detecting import read_detections  # noqa: PLC0415
+    from workbench.clumps.evaluate import Aim  # noqa: PLC0415
     from workbench.clumps.sources import galaxies  # noqa: PLC0415
     from workbench.clumps.weights import refuse_known  # noqa: PLC0415
 
@@ -216,8 +219,8 @@ def _methods(args: argparse.Namespace, test: list[Any], reporting: Any) -> list[
         refuse_known(args.weights, replace(request(args), held_out=args.fold is not None))
         valid = list(galaxies(_choosing(args))) if args.choose else None
         made.append(reporting.of_detector(
-            args.weights, test, args.threshold, valid=valid, orientations=args.orientations,
-            host=host_rule(args),
+            args.weights, test, args.threshold, valid=valid, aim=Aim(args.aim),
+            orientations=args.orientations, host=host_rule(args),
         ))  # fmt: skip
     if args.detections:
         threshold = made[0].threshold if made else args.threshold

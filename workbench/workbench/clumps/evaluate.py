@@ -6,6 +6,7 @@ import contextlib
 import io
 import itertools
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 FLUX_CUTS = (0.0, 0.01, 0.03, 0.08)
 BOOTSTRAP_DRAWS = 1000
 COVERAGE = 0.95
+
+
+class Aim(StrEnum):
+    """What a threshold is chosen for."""
+
+    F1 = "f1"  # the best F1
+    BALANCE = "balance"  # completeness and purity alike: the best of the lower of the two
 
 
 @dataclass(frozen=True)
@@ -119,8 +127,8 @@ def curve(matches: Sequence[Match], thresholds: NDArray[np.float64] | None = Non
     return Curve(thresholds, *rows)
 
 
-def choose_threshold(validation: Sequence[Match]) -> float:
-    """Return the threshold of the best F1; give it validation galaxies, never those you score.
+def choose_threshold(validation: Sequence[Match], aim: Aim = Aim.F1) -> float:
+    """Return the best threshold for `aim`; give it validation galaxies, never those you score.
 
     Raises
     ------
@@ -130,18 +138,20 @@ def choose_threshold(validation: Sequence[Match]) -> float:
     points = curve(validation)
     if not len(points.thresholds):
         raise WorkbenchError("no detection on the validation galaxies: no threshold to choose")
-    return float(points.thresholds[int(np.nanargmax(points.f1))])
+    lower = np.minimum(points.completeness, points.purity)
+    merit = points.f1 if aim is Aim.F1 else lower
+    return float(points.thresholds[int(np.nanargmax(merit))])
 
 
 def thresholds_by_cut(
-    found: Sequence[Detections], truths: Sequence[Annotation]
+    found: Sequence[Detections], truths: Sequence[Annotation], aim: Aim = Aim.F1
 ) -> dict[float, float]:
-    """Return the threshold of the best F1 for each flux cut at which there is something."""
+    """Return the best threshold for `aim` at each flux cut at which there is something."""
     chosen = {}
     for cut in FLUX_CUTS:
         matches = match_all(found, truths, min_flux_ratio=cut)
         if any(len(match.counted) and len(match.scores) for match in matches):
-            chosen[cut] = choose_threshold(matches)
+            chosen[cut] = choose_threshold(matches, aim)
     return chosen
 
 

@@ -130,6 +130,7 @@ def of_detector(
     threshold: float | None = None,
     *,
     valid: Sequence[Galaxy] | None = None,
+    aim: evaluate.Aim = evaluate.Aim.F1,
     orientations: int = 1,
     host: HostRule | None = None,
 ) -> Method:
@@ -139,6 +140,8 @@ def of_detector(
     ----------
     valid
         Galaxies like those of `test` to choose the thresholds on, instead of the card's.
+    aim
+        What they are chosen for.
     orientations, host
         In which each picture is seen; what counts as the galaxy, None for the whole picture.
 
@@ -158,7 +161,7 @@ def of_detector(
     if both := {g.truth.name for g in valid} & {g.truth.name for g in test}:
         raise WorkbenchError(f"{min(both)} would be chosen on and scored; give other galaxies")
     known = [one for _, one in look(valid)]
-    by_cut = evaluate.thresholds_by_cut(known, [galaxy.truth for galaxy in valid])
+    by_cut = evaluate.thresholds_by_cut(known, [galaxy.truth for galaxy in valid], aim)
     return Method("detector", found, by_cut[0.0], by_cut)
 
 

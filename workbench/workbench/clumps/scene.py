@@ -28,11 +28,17 @@ U, G, R, I = range(4)  # noqa: E741 - the bands' names
 FLUX_RATIO = (0.003, 0.3)
 # The clumps of a galaxy never make more than this part of its u light.
 MOST_CLUMP_LIGHT = 0.6
-# Scale lengths: farther out, with 9 % of the disk's light, are no clumps but the field.
-DISK_END = 4.0
-REACH = (0.6, 1.0)  # of that, where the farthest clump of a galaxy is that would lie beyond
+# Scale lengths: clumps are nearer (those of Stripe 82 end there), the field begins farther out.
+DISK_END, FIELD = 3.0, 4.0
+REACH = (0.6, 1.0)  # of the first, where the farthest clump of a galaxy is that would lie beyond
 APART = 1.4  # PSF FWHM between clumps or odd objects: nearer ones are catalogued as one
 PSF_ARCSEC = (1.28, 0.09)  # r band, mean and scatter: SDSS (median 1.27 on Stripe 82)
+# r magnitude at this ln of the half-light radius in arcsec, its slope over that, and scatter, as
+# the clumpy galaxies of Stripe 82 have it; their mean r surface brightness within that radius is
+# 19.7, 21.8, 22.9 mag per square arcsec (5, 50, 95 %). None is fainter than what SDSS takes without
+# question (Strauss et al. 2002, AJ 124, 1810).
+MAGNITUDE, FAINTEST_SURFACE = (16.0, 1.73, -1.0, 0.8), 23.0
+HALF_LIGHT = 1.678  # scale lengths of an exponential disk
 # Mean and scatter of colours. Galaxies and clumps: medians and half the 16-84 % range of the
 # Stripe 82 catalogue (clumps' u-g 0.39, g-r 0.06), r-i after their spectral types.
 GALAXY_COLOURS = np.array([(0.94, 0.16), (0.30, 0.12), (0.14, 0.07)])
@@ -140,15 +146,18 @@ def draw_scene(seed: int, index: int, side: int = 200) -> Scene:
     clumps, odd = statistics.draw_numbers(rng, float(levels[1]), float(levels[2]))
     psf_arcsec = float(np.clip(rng.normal(*PSF_ARCSEC), 1.0, 1.7))
     scale = psf_arcsec / fwhm
-    total = _total_flux(rng)
+    total = colours_to_flux(1.0, rng.normal(*GALAXY_COLOURS.T))  # of r, until the size is known
     ratios = _flux_ratios(rng, clumps)
     host = _draw_host(rng, total, ratios, scale)
     frame = Frame(side, scale, psf_arcsec)
     place = partial(_place_apart, rng, host, frame)
     found = _clumps(rng, place, ratios * total[U], psf_arcsec)
     points = [*found, *_odd_objects(rng, place, odd, total, found)]
-    host = _reaching(host, found, DISK_END * float(rng.uniform(*REACH)))
     labelled = np.array([p.flux[U] / total[U] for p in points])
+    host = _reaching(host, found, DISK_END * float(rng.uniform(*REACH)))
+    light = _light(rng, host)
+    host = replace(host, disk=light * host.disk, bulge=light * host.bulge, bar=light * host.bar)
+    points = [replace(point, flux=light * point.flux) for point in points]
     field = _field(rng, side * scale, host)
     return Scene(
         side, scale, psf_arcsec, float(rng.choice([1.0, 0.45], p=[0.7, 0.3])),
@@ -171,9 +180,13 @@ def colours_to_flux(r_flux: float, colours: NDArray[np.float64]) -> NDArray[np.f
     return flux
 
 
-def _total_flux(rng: np.random.Generator) -> NDArray[np.float64]:
-    magnitude = float(np.clip(rng.normal(16.5, 0.7), 14.7, 18.0))
-    return colours_to_flux(10 ** (0.4 * (22.5 - magnitude)), rng.normal(*GALAXY_COLOURS.T))
+def _light(rng: np.random.Generator, host: Host) -> float:
+    """Draw the r flux of a galaxy of the size of `host`."""
+    at, radius, slope, scatter = MAGNITUDE
+    half_light = HALF_LIGHT * host.scale
+    drawn = rng.normal(at + slope * (np.log(half_light) - radius), scatter)
+    faintest = FAINTEST_SURFACE - 2.5 * np.log10(2 * np.pi * half_light**2 * host.axis_ratio)
+    return float(10 ** (0.4 * (22.5 - np.clip(drawn, 13.0, faintest))))
 
 
 def _flux_ratios(rng: np.random.Generator, number: int) -> NDArray[np.float64]:
@@ -329,7 +342,7 @@ def _field(rng: np.random.Generator, width: float, host: Host) -> list[Point]:
     for _ in range(rng.poisson(width**2 / 250)):
         x, y = rng.uniform(-0.55 * width, 0.55 * width, 2)
         inner, _ = disk_coordinates(host, np.array([x]), np.array([y]))
-        if inner[0] < DISK_END * host.scale:
+        if inner[0] < FIELD * host.scale:
             continue
         flux = float(10 ** (0.4 * (22.5 - (22.8 - rng.exponential(1.3)))))
         if rng.random() < 0.35:
