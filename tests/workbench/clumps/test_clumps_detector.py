@@ -61,6 +61,32 @@ def test_five_bands_are_taken() -> None:
         DetectorConfig(bands=4)
 
 
+def test_context_changes_nothing_at_first_and_then_sees_the_whole_picture() -> None:
+    torch.manual_seed(1)
+    seeing = build(CONFIG).eval().backbone
+    without = build(replace(CONFIG, context=0)).eval().backbone
+    missing = without.load_state_dict(seeing.state_dict(), strict=False)
+    assert not missing.missing_keys
+    image = torch.rand(1, 3, 192, 192)
+    elsewhere = image.clone()
+    elsewhere[:, :, 160:, 160:] = 0
+    here = (slice(None), slice(None), slice(0, 4), slice(0, 4))
+    with torch.no_grad():
+        torch.testing.assert_close(seeing(image)["0"], without(image)["0"])
+        torch.nn.init.normal_(seeing.context.widen.weight)
+        assert not torch.allclose(seeing(image)["0"][here], seeing(elsewhere)["0"][here])
+        assert torch.equal(without(image)["0"][here], without(elsewhere)["0"][here])
+    with pytest.raises(WorkbenchError, match="-1 blocks of context"):
+        DetectorConfig(context=-1)
+
+
+def test_a_card_from_before_there_was_a_context_has_none() -> None:
+    known = CONFIG.to_dict()
+    assert config_from_dict(known, "a card") == CONFIG
+    del known["context"]
+    assert config_from_dict(known, "a card").context == 0
+
+
 def test_weights_of_a_folder_are_loaded_not_drawn(tmp_path: Path) -> None:
     whole = timm.create_model("convnext_atto", num_classes=0).eval()
     image = torch.rand(1, 3, 64, 64)

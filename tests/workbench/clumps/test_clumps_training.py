@@ -136,6 +136,7 @@ def test_a_detector_is_fine_tuned_from_where_it_was(
     for name in kept:
         torch.testing.assert_close(after[name], before[name], rtol=0, atol=0)
     assert read_card(tuned)["training"]["before"] == read_card(start)["training"]
+    assert read_card(tuned)["licence"] == read_card(start)["licence"]
     pico = replace(plan, config=DetectorConfig(backbone="convnext_pico"))
     with pytest.raises(WorkbenchError, match="its config is"):
         train(pico, tmp_path / "pico", progress=False)

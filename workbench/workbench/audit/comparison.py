@@ -69,7 +69,7 @@ class Comparison:
         return {
             name: {
                 "gain": float(middle[name][0]),
-                "interval_95": tuple(map(float, np.nanquantile(spread[name], edges))),
+                "interval_95": evaluate.finite_quantiles(spread[name], edges),
             }
             for name in middle
         }

@@ -136,7 +136,7 @@ def _found(weights: Path | str, galaxies: Sequence[Galaxy]) -> list[Detections]:
 
 
 def _threshold(found: Sequence[Detections], truths: Sequence[Annotation]) -> float:
-    return evaluate.choose_threshold(evaluate.match_all(found, truths))
+    return evaluate.threshold_or_none_found(evaluate.match_all(found, truths))
 
 
 def methods(made: Retrained, untouched: Sequence[Galaxy]) -> list[Method]:

@@ -20,6 +20,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 
 from workbench.clumps import backbones, batched
+from workbench.clumps.context import Context
 from workbench.clumps.galaxy import Label
 from workbench.clumps.matching import Detections
 from workbench.clumps.scaling import to_fixed_psf
@@ -40,19 +41,23 @@ BATCH = {"cuda": 256, "cpu": 8, "mps": 32}
 
 
 class Pyramid(nn.Module):
-    """Encoder and feature pyramid; gives the finest map, (B, channels, H / 4, W / 4)."""
+    """Encoder, context and feature pyramid; gives the finest map, (B, channels, H / 4, W / 4)."""
 
     def __init__(self, config: DetectorConfig, weights: str) -> None:
         super().__init__()
         row = backbones.backbone(config.backbone)
         self.body = backbones.encoder(config.backbone, weights, config.bands)
+        self.context = Context(row.channels[-1], config.context) if config.context else None
         self.fpn = FeaturePyramidNetwork(list(row.channels), config.fpn_channels)
         self.out_channels = config.fpn_channels
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Return {"0": the finest map} of images (B, bands, H, W)."""
-        maps = OrderedDict((str(k), features) for k, features in enumerate(self.body(images)))
-        return {"0": self.fpn(maps)["0"].float()}  # anchors take its precision
+        maps = list(self.body(images))
+        if self.context is not None:
+            maps[-1] = self.context(maps[-1])
+        named = OrderedDict((str(k), features) for k, features in enumerate(maps))
+        return {"0": self.fpn(named)["0"].float()}  # anchors take its precision
 
 
 class _AsIs(GeneralizedRCNNTransform):  # type: ignore[misc]

@@ -23,6 +23,9 @@ class DetectorConfig:
         Channels of the picture: 3 colours, or 5 for u g r i z.
     pixels_per_fwhm
         Pictures are brought to this scale, so that every clump's box has one size.
+    context
+        Blocks that see the whole galaxy on the coarsest map, 0 for none. Without them a detector
+        finds clumps in the dark sky: see `context`.
     fpn_channels, head_channels
         A quarter of the ImageNet detectors' 256 and 1024: two classes of one size need no more,
         and the head would else hold most of the weights.
@@ -42,6 +45,7 @@ class DetectorConfig:
     backbone: str = DEFAULT
     bands: int = 3
     pixels_per_fwhm: float = PIXELS_PER_FWHM
+    context: int = 3
     fpn_channels: int = 64
     head_channels: int = 256
     rpn_foreground: float = 0.5
@@ -54,6 +58,8 @@ class DetectorConfig:
     def __post_init__(self) -> None:
         if self.bands not in {3, 5}:
             raise WorkbenchError(f"{self.bands} bands; expected 3 or 5")
+        if self.context < 0:
+            raise WorkbenchError(f"{self.context} blocks of context; expected 0 or more")
 
     @property
     def box_side(self) -> float:
@@ -79,4 +85,4 @@ def config_from_dict(content: dict[str, Any], source: str) -> DetectorConfig:
         raise WorkbenchError(
             f"{source}: unknown settings {', '.join(unknown)}; made by a newer version?"
         )
-    return DetectorConfig(**content)
+    return DetectorConfig(**{"context": 0, **content})  # the first detectors had none

@@ -193,12 +193,13 @@ def intervals(
             "f1": 2 * hits / (found + true),
         }
     edges = ((1 - COVERAGE) / 2, (1 + COVERAGE) / 2)
-    return {name: _finite_quantiles(values, edges) for name, values in drawn.items()}
+    return {name: finite_quantiles(values, edges) for name, values in drawn.items()}
 
 
-def _finite_quantiles(
+def finite_quantiles(
     values: NDArray[np.float64], edges: tuple[float, float]
 ) -> tuple[float, float]:
+    """Return the quantiles of the finite `values` at `edges`; NaN where there is none."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return float("nan"), float("nan")

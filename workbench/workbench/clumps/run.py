@@ -253,7 +253,9 @@ def _finish(plan: Plan, module: ClumpTraining, folder: Path, rows: list[dict[str
 
 
 def _licence(plan: Plan) -> str:
-    if plan.start_from is None and plan.options.weights == backbones.RANDOM:
+    if plan.start_from is not None:
+        return str(read_card(plan.start_from).get("licence", "unknown"))
+    if plan.options.weights == backbones.RANDOM:
         return "Apache-2.0"
     return (
         f"Apache-2.0, started from weights under {backbones.backbone(plan.config.backbone).licence}"
