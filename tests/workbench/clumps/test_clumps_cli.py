@@ -203,6 +203,17 @@ def test_evaluate_runs_detector_and_classical_methods(
     assert "| dog | within_fwhm | >= 3% |" in capsys.readouterr().out
 
 
+def test_train_goes_on_from_a_detector_with_its_own_network(tmp_path: Path) -> None:
+    start = weights.simulated()
+    assert main([
+        "clumps", "train", "--from", str(start), "--number", "4", "--valid-number", "2", "--seed",
+        "6", "--epochs", "1", "--workers", "1", "--no-progress", "--out", str(tmp_path),
+    ]) == 0  # fmt: skip
+    card, before = weights.read_card(tmp_path / "detector.json"), weights.read_card(start)
+    assert card["config"] == {"context": 0} | before["config"]
+    assert card["training"]["before"] == before["training"]
+
+
 def test_evaluate_chooses_thresholds_on_other_galaxies_for_what_is_asked(tmp_path: Path) -> None:
     chosen = {}
     for aim in ("f1", "balance"):

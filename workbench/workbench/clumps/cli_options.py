@@ -50,7 +50,8 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
         "planes of FITS files in a folder, u g r i z")  # fmt: skip
     add("--weights", default="random",
         help="start of the encoder: zoobot, imagenet, random or a folder")  # fmt: skip
-    add("--from", dest="start_from", help="detector (.safetensors) to fine-tune")
+    add("--from", dest="start_from", help="detector (.safetensors) to fine-tune; "
+        "backbone and bands are its own")  # fmt: skip
     add("--stages", type=int, default=4, help="last stages of the encoder that learn, 0 to 4")
     add("--epochs", type=positive, default=40)
     add("--batch", type=positive, default=8)
@@ -111,10 +112,15 @@ def request(args: argparse.Namespace) -> Request:
 
 def plan(args: argparse.Namespace) -> Plan:
     """Return the training run that the arguments describe."""
-    from workbench.clumps.detector_config import DetectorConfig  # noqa: PLC0415
+    from workbench.clumps.detector_config import DetectorConfig, config_from_dict  # noqa: PLC0415
     from workbench.clumps.run import Plan  # noqa: PLC0415
     from workbench.clumps.training import TrainOptions  # noqa: PLC0415
+    from workbench.clumps.weights import read_card  # noqa: PLC0415
 
+    config = DetectorConfig(backbone=args.backbone, bands=args.bands)
+    if args.start_from:
+        config = config_from_dict(read_card(args.start_from)["config"], args.start_from)
+        args.bands = config.bands
     options = TrainOptions(
         epochs=args.epochs, batch=args.batch, learning_rate=args.learning_rate,
         patience=args.patience, validate_every=args.validate_every,
@@ -122,7 +128,6 @@ def plan(args: argparse.Namespace) -> Plan:
         trainable_stages=args.stages, precision=args.precision, devices=args.devices,
         seed=args.seed,
     )  # fmt: skip
-    config = DetectorConfig(backbone=args.backbone, bands=args.bands)
     valid, learning = validation(args), request(args)
     if args.source == "s82":  # the fold that chooses epoch and threshold is not trained on
         learning = replace(learning, skip=valid.fold)
