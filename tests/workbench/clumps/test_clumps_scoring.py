@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from clump_cases import disk_galaxy, real_data
 from workbench.clumps import classical, evaluate, s82
-from workbench.clumps.galaxy import Annotation, annotation, square_boxes
+from workbench.clumps.galaxy import Annotation, Galaxy, annotation, square_boxes
 from workbench.clumps.matching import Criterion, detections, iou, match
 from workbench.clumps.scaling import to_fixed_psf
 from workbench.errors import WorkbenchError
@@ -129,6 +129,14 @@ def test_scaling_maps_boxes_there_and_back() -> None:
     row, column = np.unravel_index(blue.argmax(), blue.shape)
     centre = (boxes[0, :2] + boxes[0, 2:]) / 2
     assert np.hypot(*(centre - (column, row))) < 2
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("method", list(classical.METHODS))
+def test_classical_methods_find_nothing_in_an_empty_picture(method: str) -> None:
+    truth = annotation("empty", (64, 64), np.empty((0, 4)), psf_fwhm=6.0)
+    empty = Galaxy(np.full((64, 64, 3), 0.1, np.float32), truth)
+    assert len(classical.METHODS[method](empty).at) == 0
 
 
 @pytest.mark.parametrize("method", list(classical.METHODS))

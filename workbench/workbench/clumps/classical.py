@@ -8,6 +8,7 @@ young stars, so bluer than the disk they sit in; foreground stars and bulges are
 from __future__ import annotations
 
 import itertools
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +129,9 @@ def _stars(galaxy: Galaxy) -> Candidates:
     finder = need("photutils.detection").DAOStarFinder(
         threshold=level, fwhm=max(1.0, sigma * FWHM_PER_SIGMA)
     )
-    found = finder(grey - np.median(grey))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that nothing was found is told by None
+        found = finder(grey - np.median(grey))
     if found is None:
         return Candidates(np.empty((0, 2)), np.empty(0), np.empty(0))
     at = np.stack([found["x_centroid"], found["y_centroid"]], axis=-1).astype(float)
