@@ -235,6 +235,7 @@ def test_evaluate_chooses_thresholds_on_other_galaxies_for_what_is_asked(tmp_pat
     ("arguments", "message"),
     [
         (["evaluate", "--out", "x"], "nothing to evaluate"),
+        (["evaluate", "--classical", "--aim", "balance", "--out", "x"], "give --weights, --choose"),
         (["detect", "nowhere", "--weights", "a.safetensors"], "no card of a detector"),
         (["detect", "nowhere", "--weights", "a.safetensors", "--psf-px", "0"], "--psf-px 0.0"),
         (["data", "--source", "folder", "--out", "x"], "needs a folder"),

@@ -106,7 +106,7 @@ def test_clumps_are_on_the_disk_and_the_field_is_off_it() -> None:
 
 
 def test_galaxies_are_as_bright_as_those_of_stripe_82_and_clumps_lie_on_what_is_seen() -> None:
-    surface, seen = [], []
+    surface, seen, radii = [], [], []
     for index in range(300):
         scene = draw_scene(14, index)
         host, side = scene.host, scene.side
@@ -114,6 +114,8 @@ def test_galaxies_are_as_bright_as_those_of_stripe_82_and_clumps_lie_on_what_is_
         light = float((host.disk + host.bulge + host.bar)[R] + clumps)
         area = 2 * np.pi * (HALF_LIGHT * host.scale) ** 2 * host.axis_ratio
         surface.append(22.5 - 2.5 * np.log10(light / area))
+        half_light = np.sqrt(area / (2 * np.pi))
+        radii += [np.hypot(p.x, p.y) / half_light for p in scene.points if p.label is Label.CLUMP]
         if index < 60:
             smooth = render(replace(scene, points=(), depth=0.0)).mean(axis=-1)
             at = np.array([(p.x, p.y) for p in scene.points if p.label is Label.CLUMP])
@@ -125,6 +127,7 @@ def test_galaxies_are_as_bright_as_those_of_stripe_82_and_clumps_lie_on_what_is_
         np.quantile(surface, [0.05, 0.5, 0.95]), [19.7, 21.8, 22.9], atol=0.6
     )
     assert max(surface) <= FAINTEST_SURFACE + 0.1  # clumps are of another colour
+    assert np.median(radii) == pytest.approx(1.26, abs=0.1)
     # In units of one pixel's noise: smoothed by the PSF, that is several standard deviations.
     assert np.mean(np.array(seen) > 1) > 0.97
 

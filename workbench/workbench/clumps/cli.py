@@ -183,6 +183,8 @@ def _run_evaluate(args: argparse.Namespace) -> int:
 
     if not (args.weights or args.detections or args.classical):
         raise WorkbenchError("nothing to evaluate: give --weights, --detections or --classical")
+    if args.aim != "f1" and not (args.weights and args.choose):
+        raise WorkbenchError(f"--aim {args.aim} is for thresholds chosen: give --weights, --choose")
     problems = Report()
     asked = replace(request(args), held_out=args.fold is not None, bands=_bands(args))
     test = list(galaxies(asked, problems))
