@@ -15,6 +15,7 @@ from workbench.clumps import backbones, learning
 from workbench.clumps.crossval import on_hosts
 from workbench.clumps.detector_config import DetectorConfig
 from workbench.clumps.galaxy import Galaxy
+from workbench.clumps.learning_figure import APART, learning_figure
 from workbench.clumps.matching import detections
 from workbench.clumps.postprocess import HostRule, on_galaxy
 from workbench.clumps.pretrain import Morphology, PretrainOptions, morphology, pretrain, stamp
@@ -67,11 +68,11 @@ def test_the_goal_is_reached_by_both_rates_together() -> None:
             row("b", 100, 0.9, 0.79)]  # fmt: skip
     assert learning.reached(rows, "a") == 200
     assert learning.reached(rows, "b") is None
-    figure = learning.learning_figure(rows)
+    figure = learning_figure(rows)
     assert [trace.name for trace in figure.data] == ["a", "a", "b", "b"]
     assert [trace.showlegend for trace in figure.data] == [None, False, None, False]
     np.testing.assert_allclose(figure.data[1].y, [0.7, 0.8, 0.9])  # the lesser of the two
-    np.testing.assert_allclose(figure.data[3].x, [100], rtol=learning.APART)
+    np.testing.assert_allclose(figure.data[3].x, [100], rtol=APART)
     np.testing.assert_allclose(figure.data[0].error_y.array, 0.2)
     np.testing.assert_allclose(figure.data[0].error_y.arrayminus, 0.1)
 

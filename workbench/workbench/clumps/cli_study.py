@@ -69,6 +69,7 @@ def _add_curve(commands: Any) -> None:
 
 def _run_curve(args: argparse.Namespace) -> int:
     from workbench.clumps import learning  # noqa: PLC0415
+    from workbench.clumps.learning_figure import learning_figure  # noqa: PLC0415
 
     test = replace(request(args), number=args.test_number, seed=args.seed + 900_000)
     compared = [one for one in learning.starts(args.pretrained) if args.only in {None, one.name}]
@@ -84,7 +85,7 @@ def _run_curve(args: argparse.Namespace) -> int:
         goal = {one.name: learning.reached(rows, one.name) for one in compared}
         settings = plan(args).settings()
         record.write(args.record, {"settings": settings, "reached_0.8": goal, "rows": rows})
-    page = learning.learning_figure(rows).to_html(include_plotlyjs=True)
+    page = learning_figure(rows).to_html(include_plotlyjs=True)
     (Path(args.out) / "learning_curve.html").write_text(page, encoding="utf-8")
     return 0
 

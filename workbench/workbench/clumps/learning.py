@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from workbench import provenance
 from workbench.clumps.detecting import run_detector
 from workbench.clumps.evaluate import match_all, summary
-from workbench.clumps.extras import need
 from workbench.clumps.files import write_atomically
 from workbench.clumps.request import MADE
 from workbench.clumps.run import DETECTOR, Plan, begin, train
@@ -34,10 +33,6 @@ SIZES = (100, 200, 400, 800, 1600, 3200, 5000)
 VALIDATIONS = 6  # of a run, to choose its epoch
 SCORE = "score.json"  # in a run's folder: its score on the test galaxies
 GOAL = 0.8  # completeness and purity of the paper
-# Of the starts in the figure: part of the galaxies between them, colours and markers.
-APART = 0.06
-COLOURS = ("#0077c8", "#d55e00", "#009e73", "#cc79a7", "#8a8a8a")
-SYMBOLS = ("circle", "square", "diamond", "x", "cross")
 
 
 @dataclass(frozen=True)
@@ -143,48 +138,3 @@ def reached(rows: Sequence[dict[str, Any]], start: str, goal: float = GOAL) -> i
         if row["start"] == start and min(row["completeness"], row["purity"]) >= goal
     ]  # fmt: skip
     return min(good, default=None)
-
-
-def learning_figure(rows: Sequence[dict[str, Any]]) -> Any:
-    """Return plotly's figure of two panels against the number of galaxies.
-
-    F1 with its interval, and the lesser of completeness and purity with the paper's goal. Starts
-    stand a little apart on the axis of galaxies, so that intervals can be told apart.
-    """
-    starts = list(dict.fromkeys(row["start"] for row in rows))
-    sizes = sorted({row["galaxies"] for row in rows})
-    figure = need("plotly.subplots").make_subplots(
-        rows=1, cols=2, subplot_titles=("F1, 95 % intervals", "the lesser of the two rates")
-    )
-    for k, name in enumerate(starts):
-        mine = [row for row in rows if row["start"] == name]
-        apart = 1 + APART * (k - (len(starts) - 1) / 2)
-        drawn = {
-            "x": [row["galaxies"] * apart for row in mine],
-            "customdata": [row["galaxies"] for row in mine],
-            "name": name, "legendgroup": name, "mode": "lines+markers",
-            "line": {"color": COLOURS[k % len(COLOURS)]},
-            "marker": {"symbol": SYMBOLS[k % len(SYMBOLS)], "size": 8},
-            "hovertemplate": "%{customdata:,} galaxies: %{y:.2f}",
-        }  # fmt: skip
-        low, high = zip(*(row["interval_95"]["f1"] for row in mine), strict=True)
-        values = [row["f1"] for row in mine]
-        figure.add_scatter(
-            y=values, row=1, col=1, **drawn,
-            error_y={
-                "type": "data", "symmetric": False,
-                "array": [h - v for h, v in zip(high, values, strict=True)],
-                "arrayminus": [v - o for o, v in zip(low, values, strict=True)],
-            },
-        )  # fmt: skip
-        lesser = [min(row["completeness"], row["purity"]) for row in mine]
-        figure.add_scatter(y=lesser, row=1, col=2, showlegend=False, **drawn)
-    figure.add_hline(GOAL, line_dash="dot", row=1, col=2, annotation_text="goal of the paper",
-                     annotation_position="bottom right")  # fmt: skip
-    figure.update_xaxes(type="log", tickvals=sizes, ticktext=[f"{size:,}" for size in sizes],
-                        minor_ticks="", title="training galaxies")  # fmt: skip
-    figure.update_layout(
-        title="F1 against labelled galaxies", template=need("workbench.plotting").TEMPLATE,
-        legend={"orientation": "h", "y": -0.3},
-    )  # fmt: skip
-    return figure

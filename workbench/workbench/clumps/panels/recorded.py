@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import datafiles
 from workbench.clumps.extras import need
-from workbench.clumps.learning import learning_figure
+from workbench.clumps.learning_figure import learning_figure
 from workbench.clumps.matching import Criterion
 from workbench.clumps.panels import curves
 from workbench.clumps.record import training
