@@ -18,7 +18,7 @@ from workbench.clumps import cli, report, weights
 from workbench.clumps.detecting import COLUMNS, read_detections, run_detector
 from workbench.clumps.detector import build
 from workbench.clumps.detector_config import DetectorConfig
-from workbench.clumps.evaluate import Aim, choose_threshold, match_all
+from workbench.clumps.evaluate import NOTHING_FOUND, Aim, choose_threshold, match_all
 from workbench.clumps.matching import detections
 from workbench.clumps.pictures import Report, write_picture
 from workbench.clumps.request import Request
@@ -229,6 +229,12 @@ def test_evaluate_chooses_thresholds_on_other_galaxies_for_what_is_asked(tmp_pat
     for aim, thresholds in chosen.items():
         matches = match_all(found, [galaxy.truth for galaxy in others])
         assert thresholds[0] == choose_threshold(matches, Aim(aim))
+
+
+def test_where_no_threshold_can_be_chosen_it_is_that_of_nothing_found(detector: Path) -> None:
+    bare = [disk_galaxy()]
+    method = report.of_detector(detector, [simulate(4, 0)], valid=bare, aim=Aim.BALANCE)
+    assert (method.threshold, method.by_cut) == (NOTHING_FOUND, {})
 
 
 @pytest.mark.parametrize(

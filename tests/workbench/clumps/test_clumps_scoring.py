@@ -78,6 +78,8 @@ def test_a_threshold_is_chosen_for_f1_or_for_both_rates_alike() -> None:
     assert evaluate.choose_threshold(matches, evaluate.Aim.BALANCE) == 0.5  # .8 and .67: .73
     chosen = evaluate.thresholds_by_cut(found, truths, evaluate.Aim.BALANCE)
     assert chosen[0.0] == 0.5
+    unlabelled = evaluate.match_all(found, [truth_at([])])
+    assert evaluate.choose_threshold(unlabelled, evaluate.Aim.BALANCE) in scores
 
 
 def test_bootstrap_interval_has_the_width_of_the_binomial() -> None:

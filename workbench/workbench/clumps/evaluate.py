@@ -138,9 +138,8 @@ def choose_threshold(validation: Sequence[Match], aim: Aim = Aim.F1) -> float:
     points = curve(validation)
     if not len(points.thresholds):
         raise WorkbenchError("no detection on the validation galaxies: no threshold to choose")
-    lower = np.minimum(points.completeness, points.purity)
-    merit = points.f1 if aim is Aim.F1 else lower
-    return float(points.thresholds[int(np.nanargmax(merit))])
+    merit = points.f1 if aim is Aim.F1 else np.minimum(points.completeness, points.purity)
+    return float(points.thresholds[int(np.nan_to_num(merit).argmax())])
 
 
 def thresholds_by_cut(

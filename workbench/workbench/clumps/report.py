@@ -162,7 +162,7 @@ def of_detector(
         raise WorkbenchError(f"{min(both)} would be chosen on and scored; give other galaxies")
     known = [one for _, one in look(valid)]
     by_cut = evaluate.thresholds_by_cut(known, [galaxy.truth for galaxy in valid], aim)
-    return Method("detector", found, by_cut[0.0], by_cut)
+    return Method("detector", found, by_cut.get(0.0, evaluate.NOTHING_FOUND), by_cut)
 
 
 def comparators(
