@@ -105,30 +105,34 @@ def test_clumps_are_on_the_disk_and_the_field_is_off_it() -> None:
     assert min(field) >= FIELD
 
 
-def test_galaxies_are_as_bright_as_those_of_stripe_82_and_clumps_lie_on_what_is_seen() -> None:
-    surface, seen, radii = [], [], []
-    for index in range(300):
-        scene = draw_scene(14, index)
-        host, side = scene.host, scene.side
-        clumps = sum(p.flux[R] for p in scene.points if p.label is Label.CLUMP)
-        light = float((host.disk + host.bulge + host.bar)[R] + clumps)
-        area = 2 * np.pi * (HALF_LIGHT * host.scale) ** 2 * host.axis_ratio
-        surface.append(22.5 - 2.5 * np.log10(light / area))
-        half_light = np.sqrt(area / (2 * np.pi))
-        radii += [np.hypot(p.x, p.y) / half_light for p in scene.points if p.label is Label.CLUMP]
-        if index < 60:
-            smooth = render(replace(scene, points=(), depth=0.0)).mean(axis=-1)
-            at = np.array([(p.x, p.y) for p in scene.points if p.label is Label.CLUMP])
-            where = (at.reshape(-1, 2) / scene.arcsec_per_px + (side - 1) / 2).round().astype(int)
-            here = (where >= 0).all(axis=1) & (where < side).all(axis=1)
-            noise = scene.depth * SKY_NOISE.mean() / np.sqrt(3)
-            seen += [smooth[y, x] / noise for x, y in where[here]]
-    np.testing.assert_allclose(
-        np.quantile(surface, [0.05, 0.5, 0.95]), [19.7, 21.8, 22.9], atol=0.6
-    )
+def test_galaxies_are_as_bright_and_as_large_as_those_of_stripe_82() -> None:
+    surface, radii = [], []
+    for scene in (draw_scene(14, index) for index in range(300)):
+        host = scene.host
+        clumps = [point for point in scene.points if point.label is Label.CLUMP]
+        light = float((host.disk + host.bulge + host.bar)[R]) + sum(p.flux[R] for p in clumps)
+        half_light = HALF_LIGHT * host.scale * np.sqrt(host.axis_ratio)  # arcsec on the sky
+        surface.append(22.5 - 2.5 * np.log10(light / (2 * np.pi * half_light**2)))
+        radii += [np.hypot(p.x, p.y) / half_light for p in clumps]
+    # 5, 50, 95 % of the catalogued ones. Here 20.1, 21.7, 23.0; magnitudes drawn apart from sizes
+    # gave 20.3, 22.0, 24.1.
+    found = np.quantile(surface, [0.05, 0.5, 0.95])
+    np.testing.assert_allclose(found, [19.7, 21.8, 22.9], atol=0.45)
     assert max(surface) <= FAINTEST_SURFACE + 0.1  # clumps are of another colour
     assert np.median(radii) == pytest.approx(1.26, abs=0.1)
+
+
+def test_clumps_lie_on_light_that_is_seen() -> None:
+    seen: list[float] = []
+    for scene in (draw_scene(14, index) for index in range(60)):
+        smooth = render(replace(scene, points=(), depth=0.0)).mean(axis=-1)
+        at = np.array([(p.x, p.y) for p in scene.points if p.label is Label.CLUMP]).reshape(-1, 2)
+        where = (at / scene.arcsec_per_px + (scene.side - 1) / 2).round().astype(int)
+        here = (where >= 0).all(axis=1) & (where < scene.side).all(axis=1)
+        noise = scene.depth * SKY_NOISE.mean() / np.sqrt(3)
+        seen += [smooth[y, x] / noise for x, y in where[here]]
     # In units of one pixel's noise: smoothed by the PSF, that is several standard deviations.
+    # Nine of ten before disks reached their clumps.
     assert np.mean(np.array(seen) > 1) > 0.97
 
 

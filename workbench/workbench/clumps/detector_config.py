@@ -25,7 +25,7 @@ class DetectorConfig:
         Pictures are brought to this scale, so that every clump's box has one size.
     context
         Blocks that see the whole galaxy on the coarsest map, 0 for none. Without them a detector
-        finds clumps in the dark sky: see `context`.
+        finds clumps in the dark sky (`workbench.clumps.context`).
     fpn_channels, head_channels
         A quarter of the ImageNet detectors' 256 and 1024: two classes of one size need no more,
         and the head would else hold most of the weights.

@@ -38,7 +38,7 @@ PSF_ARCSEC = (1.28, 0.09)  # r band, mean and scatter: SDSS (median 1.27 on Stri
 # the clumpy galaxies of Stripe 82 have it; their mean r surface brightness within that radius is
 # 19.7, 21.8, 22.9 mag per square arcsec (5, 50, 95 %). None is fainter than what SDSS takes without
 # question (Strauss et al. 2002, AJ 124, 1810).
-MAGNITUDE, FAINTEST_SURFACE = (16.0, 1.73, -1.0, 0.8), 23.0
+MAGNITUDE, BRIGHTEST, FAINTEST_SURFACE = (16.0, 1.73, -1.0, 0.8), 13.0, 23.0
 HALF_LIGHT = 1.678  # scale lengths of an exponential disk
 # Mean and scatter of colours. Galaxies and clumps: medians and half the 16-84 % range of the
 # Stripe 82 catalogue (clumps' u-g 0.39, g-r 0.06), r-i after their spectral types.
@@ -187,7 +187,7 @@ def _light(rng: np.random.Generator, host: Host) -> float:
     half_light = HALF_LIGHT * host.scale
     drawn = rng.normal(at + slope * (np.log(half_light) - radius), scatter)
     faintest = FAINTEST_SURFACE - 2.5 * np.log10(2 * np.pi * half_light**2 * host.axis_ratio)
-    return float(10 ** (0.4 * (22.5 - np.clip(drawn, 13.0, faintest))))
+    return float(10 ** (0.4 * (22.5 - np.clip(drawn, BRIGHTEST, faintest))))
 
 
 def _flux_ratios(rng: np.random.Generator, number: int) -> NDArray[np.float64]:
