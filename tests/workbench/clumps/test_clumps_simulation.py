@@ -11,6 +11,7 @@ from clump_cases import disk_galaxy, real_data
 from scipy.stats import spearmanr
 from workbench.clumps import clump_scout, statistics
 from workbench.clumps.galaxy import Galaxy, Label, square_boxes
+from workbench.clumps.host import host_mask
 from workbench.clumps.inject import Clump, Injected, inject, outline, turn, turn_points, u_flux
 from workbench.clumps.render import BANDS, SKY_NOISE, render
 from workbench.clumps.scene import (
@@ -232,6 +233,36 @@ def test_injected_sample_is_fixed_by_seed_and_index_and_lies_on_the_galaxy() -> 
         apart = np.hypot(*(one.truth.centres[:, None] - one.truth.centres[None]).transpose(2, 0, 1))
         assert (apart + 99 * np.eye(len(apart)) > 3.5).all()
     assert {len(source(3, index).truth) for index in range(8)} != {0}
+
+
+def test_a_galaxy_that_fills_most_of_a_picture_has_its_outline() -> None:
+    y, x = np.indices((120, 120)) - 59.5
+    disk = np.hypot(x, y) < 55
+    assert disk.mean() > 0.6  # so that the median is light of the galaxy
+    noisy = np.random.default_rng(0).normal(10, 3, disk.shape) + 60 * disk
+    found = host_mask(noisy, 1.5)
+    assert (found & disk).sum() / (found | disk).sum() > 0.93
+
+
+def test_a_black_border_is_not_taken_for_sky() -> None:
+    y, x = np.indices((120, 120)) - 59.5
+    noisy = np.random.default_rng(0).normal(20, 3, x.shape) + 60 * (np.hypot(x, y) < 20)
+    noisy[:9] = noisy[-9:] = 0
+    noisy[:, :9] = noisy[:, -9:] = 0
+    assert host_mask(noisy, 1.5).sum() == pytest.approx(np.pi * 20**2, rel=0.3)
+
+
+def test_nearly_all_simulated_galaxies_have_outlines_with_most_clumps_inside() -> None:
+    none, inside = 0, []
+    for index in range(40):
+        galaxy = simulate(9, index)
+        at = galaxy.truth.centres[galaxy.truth.labels == Label.CLUMP].round().astype(int)
+        try:
+            inside += list(outline(galaxy)[at[:, 1], at[:, 0]])
+        except WorkbenchError:  # no sky in the picture: the galaxy reaches over all its sides
+            none += 1
+    assert none < 5
+    assert np.mean(inside) > 0.6
 
 
 @pytest.mark.parametrize("which", range(8))
