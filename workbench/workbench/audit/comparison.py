@@ -9,6 +9,7 @@ import numpy as np
 
 from workbench.clumps import evaluate
 from workbench.clumps.extras import need
+from workbench.colours import BLUE, GREY, SKY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 SHIPPED, CHOSEN, TUNED = "as shipped", "threshold chosen", "fine-tuned"
 RATES = ("completeness", "purity", "f1")
-COLOURS = ("#999999", "#56b4e9", "#0072b2")  # of the three methods
+COLOURS = (GREY, SKY, BLUE)  # of the three methods
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from workbench.bench.case import BACKENDS, DIRECTIONS
+from workbench.colours import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, YELLOW
 from workbench.plotting import TEMPLATE
 
 if TYPE_CHECKING:
@@ -29,21 +30,21 @@ NAMES = {
     "attention": "attention of equal width",
 }
 COLOURS = {
-    "auto": "#0072b2",
-    "cuda": "#0072b2",
-    "triton": "#009e73",
-    "alternating": "#56b4e9",
-    "reference": "#0072b2",
+    "auto": BLUE,
+    "cuda": BLUE,
+    "triton": GREEN,
+    "alternating": SKY,
+    "reference": BLUE,
     "module": "#004c7a",
-    "nn": "#d55e00",
-    "gemm": "#999999",
-    "compiled": "#cc79a7",
-    "vanilla": "#e69f00",
-    "attention": "#f0e442",
+    "nn": VERMILION,
+    "gemm": GREY,
+    "compiled": PURPLE,
+    "vanilla": ORANGE,
+    "attention": YELLOW,
 }
-_PUBLISHED_COLOURS = ("#777777", "#999999", "#bbbbbb")
+_PUBLISHED_COLOURS = ("#777777", GREY, "#bbbbbb")
 AXES = {"head_dim": "head size", "batch": "batch", "steps": "time steps"}
-_FLOOR_COLOURS = {"steps": "#0072b2", "bytes": "#009e73", "products": "#d55e00"}
+_FLOOR_COLOURS = {"steps": BLUE, "bytes": GREEN, "products": VERMILION}
 _FLOOR_NAMES = {
     "steps": "steps one after another",
     "bytes": "bytes through memory",

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.clumps.extras import need
 from workbench.clumps.learning import GOAL
+from workbench.colours import BLUE, GREEN, GREY, PURPLE, VERMILION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 APART = 0.06  # part of the galaxies between two starts
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#999999")
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, GREY)
 SYMBOLS = ("circle", "square", "diamond", "x", "cross")
 
 

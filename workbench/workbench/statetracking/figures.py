@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from workbench import provenance
+from workbench.colours import BLUE, GREEN, VERMILION
 from workbench.errors import WorkbenchError
 from workbench.plotting import TEMPLATE
 from workbench.statetracking import record
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 NAMES = {"lstm": "LSTM", "slstm": "sLSTM", "transformer": "Transformer"}
 # The sLSTM often lies on the LSTM, which must be seen beneath it.
 WIDTHS = {"lstm": 5, "slstm": 2, "transformer": 2}
-COLOURS = {"lstm": "#0072b2", "slstm": "#009e73", "transformer": "#d55e00"}
+COLOURS = {"lstm": BLUE, "slstm": GREEN, "transformer": VERMILION}
 
 
 def empty(kind: str, runs: Sequence[Settings]) -> go.Figure:

@@ -14,6 +14,7 @@ from rnnkernels.config import Configuration
 from rnnkernels.errors import RnnError
 from rnnkernels.plan import broken_limits, describe, predicted
 
+from workbench.colours import BLUE, VERMILION
 from workbench.errors import WorkbenchError
 from workbench.plotting import TEMPLATE
 from workbench.tuning.launches import LIMITS, SHAPE, launches
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from rnnkernels.plan import Call
 
-_COLOURS = {"forward": "#0072b2", "backward": "#d55e00"}
+_COLOURS = {"forward": BLUE, "backward": VERMILION}
 
 
 class LaunchTuner(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no types

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from rnnkernels.plan import values_of
 
+from workbench.colours import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW
+
 if TYPE_CHECKING:
     from rnnkernels.config import Configuration
     from rnnkernels.plan import Call
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 _SIDE, _ACROSS = 15, 22  # pixels of a multiprocessor, and how many of them in a row
 _WIDTH = 330  # pixels of a bar
 # Told apart by most colour-blind eyes (Okabe and Ito).
-_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
+_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)
 _PARTS = {
     "shared_h": "h of all units",
     "shared_inputs": "inputs, prefetched",

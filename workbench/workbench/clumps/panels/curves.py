@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from workbench.colours import BLUE, PURPLE, VERMILION
 from workbench.plotting import TEMPLATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Line: key of a row, colour (Okabe and Ito's, for colour-blind eyes), width, axis.
+# Line: key of a row, colour, width, axis.
 LINES = {
-    "F1": ("val_f1", "#cc79a7", 4, "y"),
-    "completeness": ("val_completeness", "#0072b2", 2, "y"),
-    "purity": ("val_purity", "#d55e00", 2, "y"),
+    "F1": ("val_f1", PURPLE, 4, "y"),
+    "completeness": ("val_completeness", BLUE, 2, "y"),
+    "purity": ("val_purity", VERMILION, 2, "y"),
     "loss": ("train_loss", "#888888", 1.5, "y2"),
 }
 HEIGHT = 340

@@ -12,6 +12,7 @@ from workbench.clumps import evaluate
 from workbench.clumps.panels import outcome
 from workbench.clumps.panels.evaluation_state import STEPS, EvaluationState, Scored
 from workbench.clumps.panels.outcome import Fate
+from workbench.colours import BLUE, GREEN, PURPLE, VERMILION
 from workbench.plotting import TEMPLATE
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _WIDTH = 380
 _COLUMNS, _ROWS, _SIDE = 3, 2, 148
 _STAMPS, _STAMP = 8, 100
-_COLOURS = {"completeness": "#0072b2", "purity": "#d55e00", "f1": "#cc79a7"}
+_COLOURS = {"completeness": BLUE, "purity": VERMILION, "f1": PURPLE}
 
 
 class EvaluationPanel(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no types
@@ -159,7 +160,7 @@ def _empty() -> go.Figure:
             line={"color": colour, "width": 4 if name == "f1" else 2})  # fmt: skip
     for name, dash in (("threshold", "solid"), ("compared with", "dot")):
         figure.add_scatter(x=[], y=[0, 1], name=name, mode="lines",
-            line={"color": "#009e73", "dash": dash})  # fmt: skip
+            line={"color": GREEN, "dash": dash})  # fmt: skip
     figure.add_scatter(x=[], y=[], mode="markers", showlegend=False,
         marker={"color": list(_COLOURS.values()), "size": 10})  # fmt: skip
     figure.update_layout(
