@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from clump_cases import disk_galaxy
+from workbench.clumps.figures import calibration_figure
 from workbench.clumps.matching import detections
 from workbench.clumps.panels import curves
 from workbench.clumps.panels.evaluation_panel import EvaluationPanel
-from workbench.clumps.report import Method
+from workbench.clumps.report import Method, curve_figure, flux_figure, report
+from workbench.clumps.simulate import truths
 from workbench.plotting import TEMPLATE
 
 if TYPE_CHECKING:
@@ -56,8 +58,23 @@ def test_lines_and_error_bars_are_seen(page: str) -> None:
         *colours([layout.font.color, layout.shapedefaults.to_plotly_json()]),
         *colours(panel.curve.to_plotly_json()["data"]),
         *colours(curves.empty(3).to_plotly_json()["data"]),
+        *colours(layout.colorway),
     ]
     assert len(drawn) > 10
     assert {
         colour: contrast(colour, page) for colour in drawn if contrast(colour, page) < 2.5
     } == {}
+
+
+def test_figures_of_tutorials_and_reports_have_no_ground_of_their_own() -> None:
+    galaxy = disk_galaxy(((30.0, 30.0),))
+    result = report(
+        [Method("one", [detections([[20, 20, 40, 40]], [0.9])], 0.5)], [galaxy.truth], {}
+    )
+    for figure in (
+        curve_figure(result),
+        flux_figure(result),
+        calibration_figure(truths(1, range(9))),
+    ):
+        assert figure.layout.template.layout.paper_bgcolor == TEMPLATE.layout.paper_bgcolor
+        assert figure.layout.template.layout.colorway == TEMPLATE.layout.colorway

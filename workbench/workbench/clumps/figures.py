@@ -83,5 +83,6 @@ def calibration_figure(truths: Sequence[Annotation]) -> Any:
     figure.update_layout(
         title="5 to 95 % quantiles: published labels and this sample",
         xaxis_title="Clump Scout (pixels)", yaxis_title="this sample (pixels)",
+        template=need("workbench.plotting").TEMPLATE,
     )  # fmt: skip
     return figure

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.clumps.extras import need
 from workbench.clumps.learning import GOAL
-from workbench.colours import BLUE, GREEN, GREY, PURPLE, VERMILION
+from workbench.colours import SERIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 APART = 0.06  # part of the galaxies between two starts
-COLOURS = (BLUE, VERMILION, GREEN, PURPLE, GREY)
 SYMBOLS = ("circle", "square", "diamond", "x", "cross")
 
 
@@ -34,7 +33,7 @@ def learning_figure(rows: Sequence[dict[str, Any]]) -> Any:
             "x": [row["galaxies"] * apart for row in mine],
             "customdata": [row["galaxies"] for row in mine],
             "name": name, "legendgroup": name, "mode": "lines+markers",
-            "line": {"color": COLOURS[k % len(COLOURS)]},
+            "line": {"color": SERIES[k % len(SERIES)]},
             "marker": {"symbol": SYMBOLS[k % len(SYMBOLS)], "size": 8},
             "hovertemplate": "%{customdata:,} galaxies: %{y:.2f}",
         }  # fmt: skip

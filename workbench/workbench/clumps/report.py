@@ -16,6 +16,7 @@ from workbench.clumps.detecting import run_detector
 from workbench.clumps.extras import need
 from workbench.clumps.galaxy import Label
 from workbench.clumps.matching import Criterion, Detections
+from workbench.colours import SERIES
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -224,9 +225,8 @@ def _cell(row: dict[str, Any], name: str) -> str:
 def curve_figure(result: dict[str, Any]) -> Any:
     """Return plotly's figure of completeness, purity and F1 against the score threshold."""
     go = need("plotly.graph_objects")
-    colours = ("#2458a6", "#b8860b", "#3a7d44", "#8b3a62", "#555555")
     figure = go.Figure()
-    for method, colour in zip(result["methods"], itertools.cycle(colours), strict=False):
+    for method, colour in zip(result["methods"], itertools.cycle(SERIES), strict=False):
         points = method["curve"]
         for name, dash in (("completeness", "solid"), ("purity", "dash"), ("f1", "dot")):
             figure.add_scatter(
@@ -236,6 +236,7 @@ def curve_figure(result: dict[str, Any]) -> Any:
     figure.update_layout(
         title="Completeness, purity and F1 against score threshold",
         xaxis_title="score threshold", yaxis_title="rate", yaxis_range=[0, 1],
+        template=need("workbench.plotting").TEMPLATE,
     )  # fmt: skip
     return figure
 
@@ -254,6 +255,7 @@ def flux_figure(result: dict[str, Any]) -> Any:
     figure.update_layout(
         title="Completeness by flux ratio", yaxis_range=[0, 1], yaxis_title="completeness",
         xaxis_title="u flux of clump over galaxy (clumps)",
+        template=need("workbench.plotting").TEMPLATE,
     )  # fmt: skip
     return figure
 
