@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,19 @@ def test_the_goal_is_reached_by_both_rates_together() -> None:
     np.testing.assert_allclose(figure.data[3].x, [100], rtol=APART)
     np.testing.assert_allclose(figure.data[0].error_y.array, 0.2)
     np.testing.assert_allclose(figure.data[0].error_y.arrayminus, 0.1)
+
+
+@pytest.mark.parametrize("size", [1, 8, 31, 32, 33, 100, 800, 5000])
+def test_few_galaxies_are_seen_often_in_few_epochs(size: int) -> None:
+    options = TrainOptions(epochs=8, batch=32)
+    times = learning.repeats(options, size, 400)
+    passes = learning.epochs(options, times * size, 400)
+    assert passes * math.ceil(times * size / options.batch) >= 400
+    if size <= options.batch:
+        assert passes <= 2 * learning.VALIDATIONS
+    else:
+        assert times == 1
+    assert learning.repeats(options, size, 0) == 1
 
 
 def test_a_learning_curve_scores_each_start_and_size_and_goes_on(tmp_path: Path) -> None:

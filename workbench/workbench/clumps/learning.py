@@ -63,7 +63,8 @@ def learning_curve(
 ) -> list[dict[str, Any]]:
     """Train for each start and size in a folder of its own and score all on `test`.
 
-    Where galaxies are few they are seen more often, so that a run takes `least_steps` or more.
+    Where galaxies are few they are seen more often, so that a run takes `least_steps` or more; what
+    a batch holds, several times an epoch.
     Runs that are finished are not trained again, nor scored again on the same galaxies: several
     processes may share `folder`, each with other starts or sizes, and one take all rows at the
     end. The rows are in ``learning_curve.json``.
@@ -80,12 +81,15 @@ def learning_curve(
     rows: list[dict[str, Any]] = []
     for start in compared:
         for size in sizes:
-            passes = epochs(plan.options, size, least_steps)
+            times = repeats(plan.options, size, least_steps)
+            passes = epochs(plan.options, times * size, least_steps)
             options = replace(
                 plan.options, weights=start.weights, trainable_stages=start.stages,
                 epochs=passes, validate_every=passes // VALIDATIONS or 1,
             )  # fmt: skip
-            part = replace(plan, train=replace(plan.train, number=size), options=options)
+            part = replace(
+                plan, train=replace(plan.train, number=size), options=options, repeats=times
+            )
             place = folder / f"{start.name.replace(', ', '-')}-{size}"
             begin(part, place)
             if not (place / DETECTOR).is_file():
@@ -120,6 +124,16 @@ def epochs(options: TrainOptions, size: int, least_steps: int) -> int:
     """
     passes = max(options.epochs, math.ceil(least_steps / math.ceil(size / options.batch)))
     return passes if passes < VALIDATIONS else math.ceil(passes / VALIDATIONS) * VALIDATIONS
+
+
+def repeats(options: TrainOptions, size: int, least_steps: int) -> int:
+    """Return how often an epoch goes over `size` galaxies: once, if more than a batch holds them.
+
+    Else an epoch would be one step, and hundreds of epochs take longer than their steps.
+    """
+    if size > options.batch:
+        return 1
+    return max(1, math.ceil(math.ceil(least_steps / options.epochs) * options.batch / size))
 
 
 def _score(weights: Path, truth: list[Galaxy], min_flux_ratio: float) -> dict[str, Any]:
