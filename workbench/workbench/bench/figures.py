@@ -42,7 +42,7 @@ COLOURS = {
     "vanilla": ORANGE,
     "attention": YELLOW,
 }
-_PUBLISHED_COLOURS = ("#777777", GREY, "#bbbbbb")
+_PUBLISHED_COLOURS = ("#777777", "#999999", "#bbbbbb")
 AXES = {"head_dim": "head size", "batch": "batch", "steps": "time steps"}
 _FLOOR_COLOURS = {"steps": BLUE, "bytes": GREEN, "products": VERMILION}
 _FLOOR_NAMES = {

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _SIDE, _ACROSS = 15, 22  # pixels of a multiprocessor, and how many of them in a row
 _WIDTH = 330  # pixels of a bar
-# Told apart by most colour-blind eyes (Okabe and Ito).
 _COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)
 _PARTS = {
     "shared_h": "h of all units",
