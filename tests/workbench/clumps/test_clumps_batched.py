@@ -11,11 +11,9 @@ from workbench.clumps.deep import deep
 from workbench.clumps.detector import build, padded_batch
 from workbench.clumps.detector_config import DetectorConfig
 from workbench.clumps.galaxy import Label
-from workbench.clumps.learning import epochs
 from workbench.clumps.matching import detections
 from workbench.clumps.request import Request
 from workbench.clumps.sources import galaxies
-from workbench.clumps.training import TrainOptions
 
 
 def test_losses_of_a_batch_are_those_of_torchvision() -> None:
@@ -41,11 +39,6 @@ def test_losses_of_a_batch_are_those_of_torchvision() -> None:
         torch.testing.assert_close(ours[name], theirs[name], rtol=1e-3, atol=1e-5)
     for name in ("loss_classifier", "loss_objectness"):  # other negatives are drawn
         torch.testing.assert_close(ours[name], theirs[name], rtol=0.02, atol=1e-3)
-
-
-def test_few_galaxies_are_seen_until_the_least_steps() -> None:
-    assert epochs(TrainOptions(epochs=4, batch=16), 100, 500) == 72  # of 7 steps, a multiple of six
-    assert epochs(TrainOptions(epochs=4, batch=16), 5000, 500) == 4
 
 
 def test_deep_galaxies_are_the_same_in_any_order_and_have_faint_clumps() -> None:

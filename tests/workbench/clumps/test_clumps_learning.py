@@ -82,13 +82,12 @@ def test_the_goal_is_reached_by_both_rates_together() -> None:
 def test_few_galaxies_are_seen_often_in_few_epochs(size: int) -> None:
     options = TrainOptions(epochs=8, batch=32)
     times = learning.repeats(options, size, 400)
-    passes = learning.epochs(options, times * size, 400)
-    assert passes * math.ceil(times * size / options.batch) >= 400
-    if size <= options.batch:
-        assert passes <= 2 * learning.VALIDATIONS
-    else:
-        assert times == 1
+    assert learning.epochs(options) == 12  # the least multiple of VALIDATIONS
+    steps = 12 * math.ceil(times * size / options.batch)
+    assert steps >= 400
+    assert times == 1 or steps <= 12 * (math.ceil(400 / 12) + math.ceil(size / options.batch))
     assert learning.repeats(options, size, 0) == 1
+    assert learning.epochs(replace(options, epochs=4)) == 4
 
 
 def test_a_learning_curve_scores_each_start_and_size_and_goes_on(tmp_path: Path) -> None:

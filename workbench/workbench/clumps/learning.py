@@ -63,11 +63,10 @@ def learning_curve(
 ) -> list[dict[str, Any]]:
     """Train for each start and size in a folder of its own and score all on `test`.
 
-    Where galaxies are few they are seen more often, so that a run takes `least_steps` or more; what
-    a batch holds, several times an epoch.
-    Runs that are finished are not trained again, nor scored again on the same galaxies: several
-    processes may share `folder`, each with other starts or sizes, and one take all rows at the
-    end. The rows are in ``learning_curve.json``.
+    Where galaxies are few an epoch goes over them several times, so that a run takes `least_steps`
+    or more. Runs that are finished are not trained again, nor scored again on the same galaxies:
+    several processes may share `folder`, each with other starts or sizes, and one take all rows at
+    the end. The rows are in ``learning_curve.json``.
 
     Raises
     ------
@@ -79,17 +78,17 @@ def learning_curve(
         raise WorkbenchError(f"learning curves need made galaxies, got {plan.train.source}")
     truth: list[Galaxy] = []
     rows: list[dict[str, Any]] = []
+    passes = epochs(plan.options)
     for start in compared:
         for size in sizes:
-            times = repeats(plan.options, size, least_steps)
-            passes = epochs(plan.options, times * size, least_steps)
             options = replace(
                 plan.options, weights=start.weights, trainable_stages=start.stages,
-                epochs=passes, validate_every=passes // VALIDATIONS or 1,
+                epochs=passes, validate_every=max(1, passes // VALIDATIONS),
             )  # fmt: skip
             part = replace(
-                plan, train=replace(plan.train, number=size), options=options, repeats=times
-            )
+                plan, train=replace(plan.train, number=size), options=options,
+                repeats=repeats(plan.options, size, least_steps),
+            )  # fmt: skip
             place = folder / f"{start.name.replace(', ', '-')}-{size}"
             begin(part, place)
             if not (place / DETECTOR).is_file():
@@ -117,23 +116,16 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
-def epochs(options: TrainOptions, size: int, least_steps: int) -> int:
-    """Return the passes over `size` galaxies: those asked for, more where these are few.
-
-    More than `VALIDATIONS` are a multiple of it.
-    """
-    passes = max(options.epochs, math.ceil(least_steps / math.ceil(size / options.batch)))
-    return passes if passes < VALIDATIONS else math.ceil(passes / VALIDATIONS) * VALIDATIONS
+def epochs(options: TrainOptions) -> int:
+    """Return the epochs of a run: those asked for, more than `VALIDATIONS` a multiple of it."""
+    asked = options.epochs
+    return asked if asked < VALIDATIONS else math.ceil(asked / VALIDATIONS) * VALIDATIONS
 
 
 def repeats(options: TrainOptions, size: int, least_steps: int) -> int:
-    """Return how often an epoch goes over `size` galaxies: once, if more than a batch holds them.
-
-    Else an epoch would be one step, and hundreds of epochs take longer than their steps.
-    """
-    if size > options.batch:
-        return 1
-    return max(1, math.ceil(math.ceil(least_steps / options.epochs) * options.batch / size))
+    """Return how often an epoch goes over `size` galaxies, so that a run takes `least_steps`."""
+    steps = math.ceil(least_steps / epochs(options))  # of an epoch
+    return max(1, math.ceil(steps * options.batch / size))
 
 
 def _score(weights: Path, truth: list[Galaxy], min_flux_ratio: float) -> dict[str, Any]:
