@@ -210,7 +210,7 @@ def test_train_goes_on_from_a_detector_with_its_own_network(tmp_path: Path) -> N
         "6", "--epochs", "1", "--workers", "1", "--no-progress", "--out", str(tmp_path),
     ]) == 0  # fmt: skip
     card, before = weights.read_card(tmp_path / "detector.json"), weights.read_card(start)
-    assert card["config"] == {"context": 0} | before["config"]
+    assert card["config"] == {"context": 0, "brightness": False} | before["config"]
     assert card["training"]["before"] == before["training"]
 
 

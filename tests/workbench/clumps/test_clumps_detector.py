@@ -231,13 +231,14 @@ def test_augmentation_keeps_boxes_on_what_they_hold() -> None:
     image[100:104, 60:64] = 200
     truth = replace(
         base.truth, width=150, height=250, boxes=np.array([[54.0, 94.0, 69.0, 109.0]]),
-        labels=np.ones(1, np.int64), flux_ratio=np.full(1, np.nan),
+        labels=np.ones(1, np.int64), flux_ratio=np.full(1, 0.05),
     )  # fmt: skip
     pictures = Pictures([Sample(image, truth)] * 2, "cpu")
     seen = set()
     for epoch in range(0, 30, 2):
         changes = pictures.draw(0, epoch, free_turns=epoch >= 20)
-        pixels, sizes, boxes, labels = pictures.augment([1, 0], changes, epoch)
+        pixels, sizes, (boxes, labels, steps) = pictures.augment([1, 0], changes, epoch)
+        assert steps.tolist() == [[2], [2]]
         again = pictures.augment([1, 0], changes, epoch)[0]
         torch.testing.assert_close(again, pixels, rtol=0, atol=0)
         for shown, (height, width), box, label in zip(

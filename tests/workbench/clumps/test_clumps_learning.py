@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,11 +16,22 @@ from safetensors.torch import load_file
 from workbench.clumps import backbones, learning
 from workbench.clumps.crossval import on_hosts
 from workbench.clumps.detector_config import DetectorConfig
-from workbench.clumps.galaxy import Galaxy
+from workbench.clumps.evaluate import Aim
+from workbench.clumps.galaxy import Galaxy, Label
 from workbench.clumps.learning_figure import APART, learning_figure
 from workbench.clumps.matching import detections
 from workbench.clumps.postprocess import HostRule, on_galaxy
-from workbench.clumps.pretrain import Morphology, PretrainOptions, morphology, pretrain, stamp
+from workbench.clumps.pretrain import (
+    ASKED_AFTER,
+    EDGE_ON,
+    QUESTIONS,
+    VISIBLE,
+    PretrainOptions,
+    answers,
+    pretrain,
+    stamp,
+    votes,
+)
 from workbench.clumps.request import Request
 from workbench.clumps.run import Plan
 from workbench.clumps.scene import draw_scene
@@ -30,12 +42,41 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_every_class_of_galaxy_is_common() -> None:
-    classes = [morphology(draw_scene(0, k)) for k in range(400)]
-    parts = np.bincount(classes, minlength=len(Morphology)) / 400
-    assert (parts > 0.08).all()
-    thin = replace(draw_scene(0, 0).host, axis_ratio=0.3)
-    assert morphology(replace(draw_scene(0, 0), host=thin)) is Morphology.EDGE_ON
+def test_every_answer_is_given_and_questions_follow_the_tree() -> None:
+    told = [answers(draw_scene(0, k)) for k in range(600)]
+    for question, options in QUESTIONS.items():
+        given = np.array([one[question] for one in told])
+        assert set(given[given >= 0].tolist()) == set(range(len(options)))
+        for one, mine in zip(told, given, strict=True):  # asked after the right answer alone
+            before = ASKED_AFTER[question]
+            asked = before is None or any(
+                before == name + QUESTIONS[name][k] for name, k in one.items() if k >= 0
+            )
+            assert asked == (mine >= 0)
+    voted = np.array([votes(one) for one in told])
+    assert voted.shape == (600, sum(map(len, QUESTIONS.values())))
+    assert (voted.sum(axis=1) == [sum(k >= 0 for k in one.values()) for one in told]).all()
+
+
+def test_answers_are_those_of_the_scene() -> None:
+    scene = next(s for s in map(partial(draw_scene, 0), range(99))
+                 if (s.flux_ratio >= VISIBLE).any() and s.host.axis_ratio >= EDGE_ON)  # fmt: skip
+    thin = replace(scene, host=replace(scene.host, axis_ratio=0.3, contrast=0.5, arms=3))
+    assert answers(thin)["disk-edge-on"] == 0
+    assert answers(thin)["spiral-arm-count"] == -1
+    wide = replace(thin, host=replace(thin.host, axis_ratio=0.7))
+    assert answers(wide)["disk-edge-on"] == 1
+    assert answers(wide)["spiral-arm-count"] == 1
+    faint = replace(scene, flux_ratio=0 * scene.flux_ratio)
+    assert answers(faint)["clumpy-appearance"] == 1
+    assert answers(faint)["clump-count"] == -1
+    clumps = [p for p in scene.points if p.label is Label.CLUMP][:1]
+    many = replace(scene, points=tuple(6 * clumps), flux_ratio=np.full(6, VISIBLE))
+    assert answers(many)["clump-count"] == 3
+    odd = replace(many, points=tuple(replace(p, label=Label.ODD) for p in many.points))
+    assert answers(odd)["clumpy-appearance"] == 1  # stars are no clumps
+    bare = replace(scene, host=replace(scene.host, bulge=0 * scene.host.bulge))
+    assert answers(bare)["bulge-size"] == 0
 
 
 def test_a_stamp_is_central_and_padded() -> None:
@@ -52,14 +93,15 @@ def test_a_pretrained_encoder_is_taken_by_the_detector(tmp_path: Path) -> None:
     folder = pretrain(options, tmp_path / "encoder", progress=False)
     card = json.loads((folder / "card.json").read_text())
     assert card["validation_galaxies"] == 2
-    assert card["validation_accuracy"] in {0, 0.5, 1}
+    assert card["validation_accuracy"].keys() == QUESTIONS.keys()
+    assert card["validation_accuracy"]["disk-edge-on"] in {0, 0.5, 1}
     written = load_file(folder / "model.safetensors")
     encoder = backbones.encoder(backbones.DEFAULT, str(folder))
     first = next(iter(encoder.state_dict()))
     torch.testing.assert_close(encoder.state_dict()[first], written[first])
 
 
-def row(start: str, galaxies: int, completeness: float, purity: float) -> dict[str, object]:
+def row(start: str, galaxies: int, completeness: float, purity: float) -> dict[str, Any]:
     return {"start": start, "galaxies": galaxies, "completeness": completeness, "purity": purity,
             "f1": 0.5, "interval_95": {"f1": (0.4, 0.7)}}  # fmt: skip
 
@@ -71,11 +113,35 @@ def test_the_goal_is_reached_by_both_rates_together() -> None:
     assert learning.reached(rows, "b") is None
     figure = learning_figure(rows)
     assert [trace.name for trace in figure.data] == ["a", "a", "b", "b"]
-    assert [trace.showlegend for trace in figure.data] == [None, False, None, False]
+    assert [trace.showlegend for trace in figure.data] == [True, False, True, False]
     np.testing.assert_allclose(figure.data[1].y, [0.7, 0.8, 0.9])  # the lesser of the two
     np.testing.assert_allclose(figure.data[3].x, [100], rtol=APART)
     np.testing.assert_allclose(figure.data[0].error_y.array, 0.2)
     np.testing.assert_allclose(figure.data[0].error_y.arrayminus, 0.1)
+    assert np.max(figure.data[1].error_y.array) == 0
+
+
+def test_draws_are_averaged_and_their_ends_shown() -> None:
+    rows = [row("a", 8, 0.7, 0.9), row("a", 8, 0.9, 0.86), row("a", 16, 0.75, 0.9)]
+    means = learning.mean_rates(rows, "a")
+    assert means[8] == pytest.approx({"completeness": 0.8, "purity": 0.88, "f1": 0.5,
+                                      "lesser": 0.78})  # fmt: skip
+    assert learning.reached(rows, "a", 0.78) == 8
+    assert learning.reached(rows, "a", 0.79) is None
+    figure = learning_figure(rows)
+    np.testing.assert_allclose(figure.data[1].y, [0.78, 0.75])
+    np.testing.assert_allclose(figure.data[1].error_y.array, [0.08, 0])
+    np.testing.assert_allclose(figure.data[1].error_y.arrayminus, [0.08, 0])
+    np.testing.assert_allclose(figure.data[0].error_y.array, [0, 0.2])
+
+
+def test_draws_share_no_galaxy_and_large_sizes_have_one() -> None:
+    draws = learning.Draws(3, 5000)
+    assert draws.of([8, 1600, 2500, 3200]) == [
+        (8, 0), (8, 1), (8, 2), (1600, 0), (1600, 1), (1600, 2), (2500, 0), (2500, 1), (3200, 0),
+    ]  # fmt: skip
+    assert learning.Draws(3, 5000, only=2).of([8, 2500]) == [(8, 2)]
+    assert learning.ONE.of([5000]) == [(5000, 0)]
 
 
 @pytest.mark.parametrize("size", [1, 8, 31, 32, 33, 100, 800, 5000])
@@ -99,14 +165,22 @@ def test_a_learning_curve_scores_each_start_and_size_and_goes_on(tmp_path: Path)
     assert [(r["start"], r["galaxies"]) for r in rows] == [("random", 4)]
     kept = json.loads((tmp_path / "learning_curve.json").read_text())
     assert kept["rows"][0]["completeness"] == rows[0]["completeness"]
-    written = (tmp_path / "random-4" / "detector.safetensors").stat().st_mtime_ns
+    written = (tmp_path / "random-4-0" / "detector.safetensors").stat().st_mtime_ns
     assert learning.learning_curve(plan, test, [4], compared, tmp_path) == rows
-    assert (tmp_path / "random-4" / "detector.safetensors").stat().st_mtime_ns == written
-    noted = tmp_path / "random-4" / learning.SCORE
+    assert (tmp_path / "random-4-0" / "detector.safetensors").stat().st_mtime_ns == written
+    noted = tmp_path / "random-4-0" / learning.SCORE
     known = json.loads(noted.read_text())
     noted.write_text(json.dumps({**known, "score": {**known["score"], "f1": 0.25}}))
     (again,) = learning.learning_curve(plan, test, [4], compared, tmp_path)
     assert again["f1"] == 0.25  # not scored again
+    two = learning.Draws(2, 8)
+    rows = learning.learning_curve(plan, test, [4], compared, tmp_path, draws=two)
+    assert [r["draw"] for r in rows] == [0, 1]
+    learnt = json.loads((tmp_path / "random-4-1" / "run.json").read_text())
+    assert (learnt["train"]["start"], learnt["options"]["seed"]) == (4, 1)
+    (even,) = learning.learning_curve(plan, test, [4], compared, tmp_path, aim=Aim.BALANCE)
+    assert json.loads(noted.read_text())["aim"] == "balance"
+    assert even["f1"] != 0.25  # scored again: another threshold was asked for
     learning.learning_curve(plan, replace(test, seed=5), [4], compared, tmp_path)
     assert json.loads(noted.read_text())["test"]["seed"] == 5  # other galaxies are
     other = replace(plan, options=TrainOptions(epochs=2, batch=4))

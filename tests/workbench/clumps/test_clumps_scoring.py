@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from clump_cases import disk_galaxy, real_data
 from workbench.clumps import classical, evaluate, s82
 from workbench.clumps.galaxy import Annotation, Galaxy, annotation, square_boxes
-from workbench.clumps.matching import Criterion, detections, iou, match
+from workbench.clumps.matching import Criterion, Detections, detections, iou, match
+from workbench.clumps.postprocess import merge
 from workbench.clumps.scaling import to_fixed_psf
+from workbench.clumps.turned import average
 from workbench.errors import WorkbenchError
 
 
@@ -188,3 +192,42 @@ def test_daofinder_confined_to_the_galaxy_is_no_weaker() -> None:
         for one, truth in zip(proposed, truths, strict=True)
     ]
     assert evaluate.rates(evaluate.match_all(found, truths)).f1 > 0.266
+
+
+BRIGHT = Detections(
+    np.array([[0.0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10], [60, 0, 70, 10]]),
+    np.array([0.9, 0.9, 0.5, 1.0]),
+    np.ones(4, np.int64),
+    np.array([[1.0, 0.9, 0.8], [0.5, 0.1, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]),
+)
+
+
+def test_a_score_for_bright_clumps_sets_fainter_ones_aside() -> None:
+    np.testing.assert_array_equal(BRIGHT.scores_at(0.0), BRIGHT.scores)
+    at_3 = BRIGHT.scores_at(0.03)
+    np.testing.assert_allclose(at_3, [0.81 / 0.91, 0.09 / 0.19, 0.5, 0.0])
+    assert (BRIGHT.scores_at(0.08) <= at_3).all()
+    between = BRIGHT.scores_at(float(np.sqrt(0.03 * 0.08)))
+    np.testing.assert_allclose(between[:2], [0.765 / 0.865, 0.045 / 0.145])
+    assert (BRIGHT.scores_at(1e-6) == BRIGHT.scores_at(1e-4)).all()
+    assert (BRIGHT.scores_at(1.0) == 0).all()
+    silent = replace(BRIGHT, brighter=None)
+    np.testing.assert_array_equal(silent.scores_at(0.08), silent.scores)
+
+
+def test_matches_of_a_flux_cut_have_its_scores_and_order() -> None:
+    truth = annotation("a", (100, 20), BRIGHT.boxes[:2] + 1, np.ones(2, np.int64),
+                       np.array([0.1, 0.2]), psf_fwhm=4.0)  # fmt: skip
+    every, bright = match(BRIGHT, truth), match(BRIGHT, truth, min_flux_ratio=0.03)
+    assert every.which.tolist() == [3, 0, 1, 2]
+    assert bright.which.tolist() == [0, 2, 1, 3]
+    np.testing.assert_allclose(bright.scores, BRIGHT.scores_at(0.03)[[0, 2, 1, 3]])
+    np.testing.assert_allclose(bright.found_at, BRIGHT.scores_at(0.03)[:2])
+
+
+def test_brightness_stays_with_what_is_kept_joined_and_averaged() -> None:
+    kept = BRIGHT.keep(np.array([False, True, True, False]))
+    np.testing.assert_array_equal(kept.brighter, BRIGHT.brighter[1:3])
+    assert merge(BRIGHT, 25.0).brighter[0].tolist() == [0.0, 0.0, 0.0]  # that of the surest
+    seen = average([BRIGHT, replace(BRIGHT, brighter=None)], 1.0, 0.2)
+    np.testing.assert_allclose(seen.brighter, (1 + BRIGHT.brighter[[3, 0, 1, 2]]) / 2)

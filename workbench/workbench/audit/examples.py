@@ -15,7 +15,6 @@ from workbench.audit.box import Source
 from workbench.audit.found import true_boxes
 from workbench.clumps import classical, s82
 from workbench.clumps.extras import need
-from workbench.clumps.matching import Detections
 from workbench.clumps.request import MADE
 from workbench.clumps.simulate import simulate
 from workbench.clumps.stretch import COADD, VIEWER
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from workbench.audit.session import Session
     from workbench.clumps.galaxy import Galaxy
+    from workbench.clumps.matching import Detections
     from workbench.clumps.stretch import Style
 
 SEED = 40
@@ -117,8 +117,7 @@ def detected(among: Sequence[Galaxy], weights: Path | str) -> dict[str, Detectio
 
 
 def _above(found: Detections, threshold: float) -> Detections:
-    keep = found.scores >= threshold
-    return Detections(found.boxes[keep], found.scores[keep], found.labels[keep])
+    return found.keep(found.scores >= threshold)
 
 
 def decide_by_catalogue(audit: Session, names: Iterable[str]) -> None:

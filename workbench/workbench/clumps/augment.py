@@ -15,12 +15,15 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from workbench.clumps.detector import HALF_PIXEL, padded_size
+from workbench.clumps.galaxy import Label
+from workbench.clumps.matching import BRIGHTER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from workbench.clumps.galaxy import Annotation
     from workbench.clumps.samples import Sample
 
 # Same change in every band, so that colours stay: what sky, exposure and seeing vary by.
@@ -79,10 +82,12 @@ class Pictures:
         self.number = np.array([len(truth) for truth in truths])
         most = max(1, int(self.number.max()))
         self.labels = np.zeros((len(truths), most), np.int64)  # 0 where a picture has fewer
+        self.steps = np.full((len(truths), most), -1)  # `brightness` of each
         self.centres, self.halves = np.zeros((2, len(truths), most, 2))
         for row, truth in enumerate(truths):
             here = slice(0, len(truth))
             self.labels[row, here], self.centres[row, here] = truth.labels, truth.centres
+            self.steps[row, here] = brightness(truth)
             self.halves[row, here] = (truth.boxes[:, 2:] - truth.boxes[:, :2]) / 2
 
     def draw(self, seed: int, epoch: int, *, free_turns: bool = False) -> Changes:
@@ -114,8 +119,8 @@ class Pictures:
 
     def augment(
         self, indices: Sequence[int], changes: Changes, noise_seed: int
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return changed pictures `indices`, their sizes, boxes and labels, on the device.
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]]:
+        """Return changed pictures `indices`, their sizes and what is true of them, on the device.
 
         Returns
         -------
@@ -123,19 +128,20 @@ class Pictures:
             (B, C, H, W) in [0, 1], 0 in the padding to the next multiples of the coarsest stride.
         sizes
             (B, 2) heights and widths without padding.
-        boxes, labels
-            (B, M, 4) from the corner of pixel 0 and (B, M), label 0 where a picture has fewer.
+        known
+            Boxes (B, M, 4) from the corner of pixel 0, labels (B, M), 0 where a picture has fewer,
+            and `brightness` (B, M).
         """
         rows = np.asarray(indices)
         # Columns and rows of an output's axes in the picture: a turn, mirrored or not.
         axes = _axes(changes.turn[rows], changes.mirrored[rows])
         size, middle = changes.size[rows], changes.middle[rows]
         device, height, width = self.pixels.device, *padded_size(*size[:, ::-1].max(axis=0))
-        known = np.concatenate([
+        drawn = np.concatenate([
             axes.reshape(-1, 4), middle, size, self.size[rows],
             *(getattr(changes, name)[rows, None] for name in ("gain", "gamma", "noise")),
         ], axis=1)  # fmt: skip
-        sent = torch.from_numpy(known).float().to(device)
+        sent = torch.from_numpy(drawn).float().to(device)
         first = torch.from_numpy(self.first[rows]).to(device)
         with torch.autocast(device.type, enabled=False):
             whole, inside = self._gather(sent[:, :10], first, (height, width))
@@ -145,8 +151,9 @@ class Pictures:
         gain, gamma, noise = (column[:, None, None, None] for column in sent[:, 10:].T)
         changed = (pictures.pow(gamma) * gain + grey * noise).clamp(0, 1) * inside
         boxes, labels = self._boxes(rows, axes, middle, size)
-        return (changed, sent[:, [7, 6]], torch.from_numpy(boxes).float().to(device),
-                torch.from_numpy(labels).to(device))  # fmt: skip
+        known = (torch.from_numpy(boxes).float().to(device), torch.from_numpy(labels).to(device),
+                 torch.from_numpy(self.steps[rows]).to(device))  # fmt: skip
+        return changed, sent[:, [7, 6]], known
 
     def _gather(
         self, known: Tensor, first: Tensor, shape: tuple[int, int]
@@ -187,6 +194,13 @@ class Pictures:
         labels = np.where(inside, self.labels[rows], 0)
         boxes = np.concatenate([at - half, at + half], axis=-1) + HALF_PIXEL
         return np.where(labels[:, :, None] > 0, boxes, 0.0), labels
+
+
+def brightness(truth: Annotation) -> NDArray[np.int64]:
+    """Return (N,) how many of `BRIGHTER` a clump's flux ratio reaches; -1: unknown, or no clump."""
+    steps = np.searchsorted(BRIGHTER, truth.flux_ratio, side="right")
+    known = (truth.labels == Label.CLUMP) & np.isfinite(truth.flux_ratio)
+    return np.where(known, steps, -1)
 
 
 def _axes(turn: NDArray[np.float64], mirrored: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -108,8 +108,11 @@ def _large(boxes: Tensor, least: float) -> Tensor:
 
 def find(
     model: FasterRCNN, config: DetectorConfig, images: Tensor, sizes: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return kept (B, N), boxes (B, N, 4), scores and labels (B, N) of `images`, surest first.
+) -> tuple[Tensor, ...]:
+    """Return what is found in `images`, surest first.
+
+    Kept (B, N), boxes (B, N, 4), scores and labels (B, N), and `matching.Detections.brighter`
+    (B, N, 3).
 
     Parameters
     ----------
@@ -124,7 +127,9 @@ def find(
     rows = torch.arange(number, device=images.device).repeat_interleave(boxes.shape[1])
     regions = torch.cat([rows[:, None].to(boxes.dtype), boxes.reshape(-1, 4)], dim=1)
     pooled = roi_align(features.float(), regions, 7, 1 / 4, 2)  # as MultiScaleRoIAlign does
-    logits, offsets = heads.box_predictor(heads.box_head(pooled))
+    inner = heads.box_head(pooled)
+    logits, offsets = heads.box_predictor(inner)
+    bright = heads.box_predictor.brighter(inner).reshape(number, boxes.shape[1], 1, -1)
     scores = logits.float().softmax(-1).reshape(number, -1, logits.shape[-1])[:, :, 1:]
     coder = heads.box_coder
     decoded = coder.decode_single(offsets.float(), boxes.reshape(-1, 4))
@@ -132,21 +137,19 @@ def find(
     found = _clip(found.reshape(number, -1, 4), sizes).reshape(found.shape)
     classes = torch.arange(1, logits.shape[-1], device=images.device).expand(scores.shape)
     valid = real[:, :, None] & (scores > config.min_score) & _large(found, SMALLEST_FOUND)
-    return _last(config, valid, found, scores, classes)
+    bright = bright.expand(*scores.shape, -1)
+    return _last(config, valid, scores, (found, classes, bright))
 
 
 def _last(
-    config: DetectorConfig, valid: Tensor, boxes: Tensor, scores: Tensor, labels: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    config: DetectorConfig, valid: Tensor, scores: Tensor, found: tuple[Tensor, Tensor, Tensor]
+) -> tuple[Tensor, ...]:
     """Suppress within each class as torchvision does, then across classes."""
     number = len(valid)
     sure = torch.where(valid, scores, -1.0).reshape(number, -1)
     best, at = sure.topk(min(MOST_FOUND, sure.shape[1]), dim=1)
     rows = torch.arange(number, device=valid.device)[:, None]
-    boxes = boxes.reshape(number, -1, 4)[rows, at]
-    labels = labels.reshape(number, -1)[rows, at]
+    boxes, labels, bright = (part.flatten(1, 2)[rows, at] for part in found)
     keep = suppress(boxes, best > 0, config.nms, labels)
-    keep, boxes, best, labels = compact(keep, 2 * config.detections, boxes, best, labels)
-    keep = suppress(boxes, keep, config.nms)
-    kept, *rest = compact(keep, config.detections, boxes, best, labels)
-    return kept, rest[0], rest[1], rest[2]
+    keep, *known = compact(keep, 2 * config.detections, boxes, best, labels, bright)
+    return compact(suppress(known[0], keep, config.nms), config.detections, *known)

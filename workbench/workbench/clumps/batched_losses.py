@@ -26,9 +26,9 @@ IGNORED = -1
 
 
 def losses(
-    model: FasterRCNN, images: Tensor, sizes: Tensor, truth: Tensor, labels: Tensor
+    model: FasterRCNN, images: Tensor, sizes: Tensor, known: tuple[Tensor, Tensor, Tensor]
 ) -> dict[str, Tensor]:
-    """Return the losses of objectness, proposals' boxes, classes and boxes.
+    """Return the losses of objectness, proposals' boxes, classes, boxes, and of brightness.
 
     Parameters
     ----------
@@ -36,10 +36,12 @@ def losses(
         (B, C, H, W) normalised, padded to multiples of the coarsest stride.
     sizes
         (B, 2) height and width of each without padding.
-    truth, labels
-        Boxes (B, M, 4) in pixels from the corner of pixel 0 and labels (B, M), label 0 where a
-        picture has fewer.
+    known
+        Boxes (B, M, 4) in pixels from the corner of pixel 0, labels (B, M), 0 where a picture has
+        fewer, and (B, M) how many of `matching.BRIGHTER` a clump's flux ratio reaches, -1 where
+        unknown.
     """
+    truth, labels, _ = known
     features = model.backbone(images)["0"]
     (scores,), (deltas,) = model.rpn.head([features])
     number = len(images)
@@ -50,7 +52,7 @@ def losses(
     first = _proposal_losses(model, anchors, objectness, offsets, (truth, labels))
     with torch.no_grad():
         boxes, real = select_proposals(model, anchors, objectness, offsets, sizes)
-    return first | _head_losses(model, features, (boxes, real), (truth, labels))
+    return first | _head_losses(model, features, (boxes, real), known)
 
 
 def _overlaps(truth: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
@@ -92,9 +94,12 @@ def _proposal_losses(
 
 
 def _head_losses(
-    model: FasterRCNN, features: Tensor, found: tuple[Tensor, Tensor], known: tuple[Tensor, Tensor]
+    model: FasterRCNN,
+    features: Tensor,
+    found: tuple[Tensor, Tensor],
+    known: tuple[Tensor, Tensor, Tensor],
 ) -> dict[str, Tensor]:
-    (boxes, real), (truth, labels) = found, known
+    (boxes, real), (truth, labels, steps) = found, known
     heads = model.roi_heads
     boxes = torch.cat([boxes, truth], dim=1)  # what is true is always looked at
     real = torch.cat([real, labels > 0], dim=1)
@@ -111,16 +116,24 @@ def _head_losses(
     index = rows.expand_as(at).reshape(-1, 1).to(chosen.dtype)
     regions = torch.cat([index, chosen.reshape(-1, 4)], dim=1)
     pooled = roi_align(features.float(), regions, 7, 1 / 4, 2)
-    logits, offsets = heads.box_predictor(heads.box_head(pooled))
+    inner = heads.box_head(pooled)
+    logits, offsets = heads.box_predictor(inner)
     each = cross_entropy(logits.float(), classes.reshape(-1), reduction="none").reshape(at.shape)
     offsets = offsets.float().reshape(*at.shape, -1, 4)
     ours = offsets.gather(2, classes[:, :, None, None].expand(-1, -1, 1, 4))[:, :, 0]
     apart = smooth_l1_loss(ours, wanted, beta=BETA, reduction="none").sum(-1)
     count = used.sum().clamp(min=1)
-    return {
+    found_losses = {
         "loss_classifier": (each * used).sum() / count,
         "loss_box_reg": (apart * (used & positive)).sum() / count,
     }
+    if heads.box_predictor.brightness is not None:
+        step = steps[rows, mine]
+        told = heads.box_predictor.brightness(inner).float()
+        wrong = cross_entropy(told, step.clamp(min=0).reshape(-1), reduction="none")
+        of = used & positive & (step >= 0)
+        found_losses["loss_brightness"] = (wrong.reshape(at.shape) * of).sum() / count
+    return found_losses
 
 
 def _draw(kind: Tensor, number: int, most: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -191,7 +191,7 @@ def _run_evaluate(args: argparse.Namespace) -> int:
     methods = _methods(args, test, reporting)
     if args.classical:
         methods += reporting.comparators(list(galaxies(_tuning(args))), test)
-    about = {"data": asked.describe(), "weights": args.weights, "command": sys.argv[1:]}
+    about = {"data": asked.describe(), "weights": args.weights and Path(args.weights).name}
     result = reporting.report(methods, [galaxy.truth for galaxy in test], about)
     reporting.write_report(Path(args.out), result)
     if args.record:

@@ -62,29 +62,41 @@ def _add_curve(commands: Any) -> None:
     add("--test-number", type=positive, default=500, help="test galaxies of a third seed")
     add("--least-steps", type=count, default=0,
         help="see few galaxies more often than --epochs, until so many steps")  # fmt: skip
+    add("--draws", type=positive, default=1,
+        help="runs of a start and size, no galaxy in two of them")  # fmt: skip
+    add("--draws-from", type=positive, metavar="NUMBER", help="draw from the first so many "
+        "galaxies: larger sizes have fewer runs; default --number")  # fmt: skip
+    add("--aim", choices=["f1", "balance"], default="f1",
+        help="of the threshold: the best F1, or completeness and purity alike")  # fmt: skip
     add("--only", help="train this start alone: 'random', 'pretrained, frozen', 'pretrained'")
+    add("--only-draw", type=count, help="train this draw alone, from 0")
     add("--record", help="also write the rows with hardware and versions to this .json")
     parser.set_defaults(run=_run_curve)
 
 
 def _run_curve(args: argparse.Namespace) -> int:
     from workbench.clumps import learning  # noqa: PLC0415
+    from workbench.clumps.evaluate import Aim  # noqa: PLC0415
     from workbench.clumps.learning_figure import learning_figure  # noqa: PLC0415
 
     test = replace(request(args), number=args.test_number, seed=args.seed + 900_000)
     compared = [one for one in learning.starts(args.pretrained) if args.only in {None, one.name}]
+    pool = args.draws_from or args.number or 0
     rows = learning.learning_curve(
-        plan(args), test, args.sizes, compared, args.out, least_steps=args.least_steps
-    )
-    for row in rows:
-        rates = " ".join(f"{name} {row[name]:.3f}" for name in ("completeness", "purity", "f1"))
-        say(f"{row['start']:20} {row['galaxies']:6} {rates}")
+        plan(args), test, args.sizes, compared, args.out, least_steps=args.least_steps,
+        draws=learning.Draws(args.draws, pool, args.only_draw), aim=Aim(args.aim),
+    )  # fmt: skip
+    for one in compared:
+        for size, mean in learning.mean_rates(rows, one.name).items():
+            rates = " ".join(f"{name} {value:.3f}" for name, value in mean.items())
+            say(f"{one.name:20} {size:6} {rates}")
     if args.record:
         from workbench.clumps import record  # noqa: PLC0415
 
         goal = {one.name: learning.reached(rows, one.name) for one in compared}
         settings = plan(args).settings()
-        record.write(args.record, {"settings": settings, "reached_0.8": goal, "rows": rows})
+        content = {"settings": settings, "aim": args.aim, "reached_0.8": goal, "rows": rows}
+        record.write(args.record, content)
     page = learning_figure(rows).to_html(include_plotlyjs=True)
     (Path(args.out) / "learning_curve.html").write_text(page, encoding="utf-8")
     return 0
@@ -134,6 +146,9 @@ def _add_folds(commands: Any) -> None:
     add("--from", dest="start_from", required=True, help="detector (.safetensors) to start from")
     add("--folder", help="converted s82 data; default that of FLASHCLUMP_DATA, or a download")
     add("--only", type=count, help="train this fold alone (0 to 4), score nothing")
+    add("--runs", type=positive, default=1,
+        help="fine-tunings of a fold, of different seeds; their weights are averaged")  # fmt: skip
+    add("--only-run", type=count, help="train this run alone, from 0, of --only or --everything")
     add("--everything", action="store_true",
         help="fine-tune on all galaxies; its thresholds are those of the folds")  # fmt: skip
     add("--orientations", type=positive, default=1, help="in which a picture is seen when scored")
@@ -161,7 +176,10 @@ def _run_folds(args: argparse.Namespace) -> int:
         precision=args.precision,
     )  # fmt: skip
     study = Study(args.start_from, options, Path(args.out), args.folder, args.cache,
-                  args.orientations, args.workers)  # fmt: skip
+                  args.orientations, args.workers, args.runs)  # fmt: skip
+    if args.only_run is not None:
+        say(str(study.run(args.only, args.only_run)))
+        return 0
     if args.only is not None:
         say(str(study.weights(args.only)))
         return 0

@@ -22,9 +22,17 @@ from workbench.clumps.matching import Criterion, Detections
 from workbench.clumps.postprocess import on_galaxy
 from workbench.clumps.report import Method, report
 from workbench.clumps.request import FOLDS, Request
-from workbench.clumps.run import DETECTOR, Plan, train
+from workbench.clumps.run import DETECTOR, Plan, train, validated
+from workbench.clumps.samples import sample
 from workbench.clumps.sources import galaxies
-from workbench.clumps.weights import card_path, load_detector, read_card
+from workbench.clumps.weights import (
+    average,
+    card_path,
+    load_detector,
+    read_card,
+    save_detector,
+)
+from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,6 +75,8 @@ class Study:
         In which each picture is seen when it is scored.
     workers
         Processes that make simulated galaxies; by default one a core.
+    runs
+        Fine-tunings of each fold, of different seeds, whose weights are averaged.
     """
 
     start_from: str
@@ -76,27 +86,64 @@ class Study:
     cache: str | None = None
     orientations: int = 1
     workers: int | None = None
+    runs: int = 1
 
     def made(self, request: Request) -> Request:
         """Return `request` for simulated galaxies with the cache and processes of this study."""
         return replace(request, cache=self.cache, workers=self.workers)
 
-    def plan(self, fold: int | None) -> Plan:
+    def plan(self, fold: int | None, run: int = 0) -> Plan:
         """Return the fine-tuning run that never sees `fold`; None: that on all galaxies."""
         _, config, _ = load_detector(self.start_from)
         learning = Request(source="s82", place=self.place, fold=fold)
+        options = replace(
+            self.options, keep_last=True, free_turns=True, seed=self.options.seed + run
+        )
         return Plan(
-            learning, self.made(WATCHED), config,
-            replace(self.options, keep_last=True, free_turns=True), self.start_from,
+            learning, self.made(WATCHED), config, options, self.start_from,
             repeats=REPEATS, beside=self.made(BESIDE),
         )  # fmt: skip
 
-    def weights(self, fold: int | None) -> Path:
-        """Return the detector of `fold`, None: of all galaxies; trained now if it is not there."""
-        folder = self.folder / ("all" if fold is None else f"fold{fold}")
+    def place_of(self, fold: int | None) -> Path:
+        """Return the folder of the detector of `fold`."""
+        return self.folder / ("all" if fold is None else f"fold{fold}")
+
+    def run(self, fold: int | None, run: int) -> Path:
+        """Return one of the detectors of `fold`; trained now if it is not there."""
+        folder = self.place_of(fold)
+        folder = folder if self.runs == 1 else folder / f"run{run}"
         if not (folder / DETECTOR).is_file():
-            train(self.plan(fold), folder, progress=False)
+            train(self.plan(fold, run), folder, progress=False)
         return folder / DETECTOR
+
+    def weights(self, fold: int | None) -> Path:
+        """Return the detector of `fold`, None: of all galaxies; trained now if it is not there.
+
+        Raises
+        ------
+        WorkbenchError
+            There is one that is the mean of another number of runs.
+        """
+        path = self.place_of(fold) / DETECTOR
+        if path.is_file():
+            known = len(read_card(path)["training"].get("mean_of_seeds", [0]))
+            if known != self.runs:
+                raise WorkbenchError(
+                    f"{path} is of {known} runs, asked for {self.runs}; give another folder"
+                )
+            return path
+        parts = [self.run(fold, run) for run in range(self.runs)]
+        if parts != [path]:
+            model, config = average(parts)
+            valid = [sample(one, config.pixels_per_fwhm) for one in galaxies(self.made(WATCHED))]
+            card = read_card(parts[0])
+            seeds = [read_card(part)["training"]["options"]["seed"] for part in parts]
+            save_detector(path, model, config, {
+                **validated(model, config, valid, self.options.min_flux_ratio),
+                "training": {**card["training"], "mean_of_seeds": seeds},
+                **{name: card[name] for name in ("date", "commit", "licence")},
+            })  # fmt: skip
+        return path
 
     def tests(self) -> list[list[Galaxy]]:
         """Return the galaxies of each fold."""
@@ -129,7 +176,8 @@ def cross_validate(study: Study) -> dict[str, Any]:
         methods.append(Method(name, [one for part in found for one in part], chosen))
     about = {"start_from": Path(study.start_from).name, "options": study.options.to_dict(),
              "epochs_run": [read_card(path)["training"]["epochs_run"] for path in trained],
-             "repeats": REPEATS, "beside": BESIDE.describe(), "orientations": study.orientations,
+             "runs": study.runs, "repeats": REPEATS, "beside": BESIDE.describe(),
+             "orientations": study.orientations,
              "thresholds": "of a fold: the other folds; zero-shot: simulated galaxies"}  # fmt: skip
     result = report(methods, truths, about)
     for row, (_, found) in zip(result["methods"], named, strict=False):
@@ -207,9 +255,7 @@ def _brighter(
     """Return what has at least so much of its galaxy's light."""
     return [
         [
-            Detections(one.boxes[have >= least], one.scores[have >= least],
-                       one.labels[have >= least])
-            for one, have in zip(part, mine, strict=True)
+            one.keep(have >= least) for one, have in zip(part, mine, strict=True)
         ]
         for part, mine in zip(found, light, strict=True)
     ]  # fmt: skip
@@ -249,7 +295,7 @@ def _method(name: str, found: list[list[Detections]], tests: list[list[Galaxy]])
 
 def _levelled(one: Detections, threshold: float) -> Detections:
     at, to = (0.0, min(max(threshold, 1e-6), 1 - 1e-6), 1.0), (0.0, LEVEL, 1.0)
-    return Detections(one.boxes, np.interp(one.scores, at, to), one.labels)
+    return replace(one, scores=np.interp(one.scores, at, to))
 
 
 def _truths(test: list[Galaxy]) -> list[Annotation]:

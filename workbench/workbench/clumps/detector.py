@@ -8,6 +8,7 @@ coarser maps give it context.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from workbench.clumps import backbones, batched
 from workbench.clumps.context import Context
 from workbench.clumps.galaxy import Label
-from workbench.clumps.matching import Detections
+from workbench.clumps.matching import BRIGHTER, Detections
 from workbench.clumps.scaling import to_fixed_psf
 from workbench.errors import WorkbenchError
 
@@ -87,7 +88,7 @@ def build(config: DetectorConfig, weights: str = backbones.RANDOM) -> FasterRCNN
         rpn_head=_RpnHead(config.fpn_channels, 1),
         box_roi_pool=pool,
         box_head=_head(config),
-        box_predictor=_Predictor(config.head_channels),
+        box_predictor=_Predictor(config),
         rpn_fg_iou_thresh=config.rpn_foreground,
         rpn_bg_iou_thresh=config.rpn_background,
         rpn_pre_nms_top_n_train=600,
@@ -123,16 +124,25 @@ def _head(config: DetectorConfig) -> nn.Module:
 
 
 class _Predictor(nn.Module):
-    """Class scores and box offsets of each region."""
+    """Class scores, box offsets, and how bright a clump would be, of each region."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
+        channels = config.head_channels
         self.cls_score = nn.Linear(channels, CLASSES)
         self.bbox_pred = nn.Linear(channels, 4 * CLASSES)
+        self.brightness = nn.Linear(channels, 1 + len(BRIGHTER)) if config.brightness else None
 
     def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
         """Regions (N, channels) -> scores (N, 3), offsets (N, 12)."""
         return self.cls_score(regions).float(), self.bbox_pred(regions).float()
+
+    def brighter(self, regions: Tensor) -> Tensor:
+        """Regions (N, channels) -> (N, 3), how likely a clump there is at least so bright."""
+        if self.brightness is None:
+            return torch.ones(len(regions), len(BRIGHTER), device=regions.device)
+        parts: Tensor = self.brightness(regions).float().softmax(-1)
+        return parts[:, 1:].flip(-1).cumsum(-1).flip(-1)
 
 
 class _RpnHead(RPNHead):  # type: ignore[misc]
@@ -169,7 +179,7 @@ def detect(
     resized = [to_fixed_psf(galaxy, config.pixels_per_fwhm) for galaxy in galaxies]
     found = infer(model, config, [to_tensor(image) for image, _ in resized])
     return [
-        Detections(scaling.backward(one.boxes), one.scores, one.labels)
+        replace(one, boxes=scaling.backward(one.boxes))
         for one, (_, scaling) in zip(found, resized, strict=True)
     ]
 
@@ -244,11 +254,11 @@ def normalised(model: FasterRCNN, images: Tensor) -> Tensor:
 
 def _each(outputs: tuple[Tensor, ...]) -> list[Detections]:
     """Return the detections of each picture of a batch, on the host."""
-    kept, boxes, scores, labels = (part.cpu() for part in outputs)
+    kept, boxes, scores, labels, brighter = (part.cpu() for part in outputs)
     numbers = kept.sum(dim=1).tolist()  # what is kept comes first
     at = boxes.double().numpy() - HALF_PIXEL
-    score, label = scores.double().numpy(), labels.long().numpy()
+    score, label, bright = scores.double().numpy(), labels.long().numpy(), brighter.double().numpy()
     return [
-        Detections(at[k, :number], score[k, :number], label[k, :number])
+        Detections(at[k, :number], score[k, :number], label[k, :number], bright[k, :number])
         for k, number in enumerate(numbers)
     ]

@@ -26,6 +26,9 @@ class DetectorConfig:
     context
         Blocks that see the whole galaxy on the coarsest map, 0 for none. Without them a detector
         finds clumps in the dark sky (`workbench.clumps.context`).
+    brightness
+        Whether it tells how bright a clump is (`matching.BRIGHTER`). A score says how likely a
+        clump is; a catalogue down to a flux ratio wants to know that of one so bright.
     fpn_channels, head_channels
         A quarter of the ImageNet detectors' 256 and 1024: two classes of one size need no more,
         and the head would else hold most of the weights.
@@ -46,6 +49,7 @@ class DetectorConfig:
     bands: int = 3
     pixels_per_fwhm: float = PIXELS_PER_FWHM
     context: int = 3
+    brightness: bool = True
     fpn_channels: int = 64
     head_channels: int = 256
     rpn_foreground: float = 0.5
@@ -85,4 +89,5 @@ def config_from_dict(content: dict[str, Any], source: str) -> DetectorConfig:
         raise WorkbenchError(
             f"{source}: unknown settings {', '.join(unknown)}; made by a newer version?"
         )
-    return DetectorConfig(**{"context": 0, **content})  # the first detectors had none
+    first = {"context": 0, "brightness": False}  # the first detectors had none
+    return DetectorConfig(**{**first, **content})

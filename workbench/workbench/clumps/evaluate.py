@@ -13,7 +13,7 @@ import numpy as np
 
 from workbench.clumps.extras import need
 from workbench.clumps.galaxy import Annotation, Label
-from workbench.clumps.matching import Criterion, Detections, Match, match
+from workbench.clumps.matching import BRIGHTER, Criterion, Detections, Match, match
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# The cuts of Popp et al. 2024 (3 and 8 %), everything, and 1 % for the deep Stripe 82 catalogue.
-FLUX_CUTS = (0.0, 0.01, 0.03, 0.08)
+FLUX_CUTS = (0.0, *BRIGHTER)
 BOOTSTRAP_DRAWS = 1000
 COVERAGE = 0.95
 
@@ -157,11 +156,11 @@ def thresholds_by_cut(
 NOTHING_FOUND = 1.0  # threshold of a detector that found nothing on the validation galaxies
 
 
-def threshold_or_none_found(validation: Sequence[Match]) -> float:
+def threshold_or_none_found(validation: Sequence[Match], aim: Aim = Aim.F1) -> float:
     """Return `choose_threshold`, or `NOTHING_FOUND`: no long run is lost for want of one."""
     if not any(len(one.scores) for one in validation):
         return NOTHING_FOUND
-    return choose_threshold(validation)
+    return choose_threshold(validation, aim)
 
 
 def summary(matches: Sequence[Match], threshold: float) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Learning curves: completeness and purity against the number of labelled galaxies.
 
-The question of Popp et al. 2024: does an encoder that knows galaxies need fewer labels? One run a
-start and size, all scored on the same test galaxies with a threshold from validation.
+The question of Popp et al. 2024: does an encoder that knows galaxies need fewer labels? One run or
+more a start and size, all scored on the same test galaxies with a threshold from validation.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from workbench import provenance
 from workbench.clumps.detecting import run_detector
-from workbench.clumps.evaluate import match_all, summary
+from workbench.clumps.evaluate import Aim, match_all, summary, threshold_or_none_found
 from workbench.clumps.files import write_atomically
 from workbench.clumps.request import MADE
 from workbench.clumps.run import DETECTOR, Plan, begin, train
 from workbench.clumps.sources import galaxies
-from workbench.clumps.weights import read_card
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -33,6 +33,37 @@ SIZES = (100, 200, 400, 800, 1600, 3200, 5000)
 VALIDATIONS = 6  # of a run, to choose its epoch
 SCORE = "score.json"  # in a run's folder: its score on the test galaxies
 GOAL = 0.8  # completeness and purity of the paper
+RATES = ("completeness", "purity", "f1")
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How often a size is drawn: `most` times from the first `pool` galaxies, none twice.
+
+    Attributes
+    ----------
+    most
+        Runs of a start and size.
+    pool
+        Galaxies of all draws of a size together; one run where it holds fewer than two draws.
+    only
+        This draw alone, from 0; None for all.
+    """
+
+    most: int = 1
+    pool: int = 0
+    only: int | None = None
+
+    def of(self, sizes: Sequence[int]) -> list[tuple[int, int]]:
+        """Return the pairs of size and draw."""
+        return [
+            (size, draw) for size in sizes
+            for draw in range(max(1, min(self.most, self.pool // size)))
+            if self.only in {None, draw}
+        ]  # fmt: skip
+
+
+ONE = Draws()
 
 
 @dataclass(frozen=True)
@@ -59,14 +90,17 @@ def learning_curve(
     compared: Sequence[Start],
     folder: Path | str,
     *,
+    draws: Draws = ONE,
     least_steps: int = 0,
+    aim: Aim = Aim.F1,
 ) -> list[dict[str, Any]]:
-    """Train for each start and size in a folder of its own and score all on `test`.
+    """Train for each start, size and draw in a folder of its own and score all on `test`.
 
     Where galaxies are few an epoch goes over them several times, so that a run takes `least_steps`
     or more. Runs that are finished are not trained again, nor scored again on the same galaxies:
-    several processes may share `folder`, each with other starts or sizes, and one take all rows at
-    the end. The rows are in ``learning_curve.json``.
+    several processes may share `folder`, each with other starts, sizes or draws, and one take all
+    rows at the end. The rows are in ``learning_curve.json``. Thresholds are chosen for `aim` on the
+    validation galaxies.
 
     Raises
     ------
@@ -80,36 +114,38 @@ def learning_curve(
     rows: list[dict[str, Any]] = []
     passes = epochs(plan.options)
     for start in compared:
-        for size in sizes:
+        for size, draw in draws.of(sizes):
             options = replace(
                 plan.options, weights=start.weights, trainable_stages=start.stages,
                 epochs=passes, validate_every=max(1, passes // VALIDATIONS),
+                seed=plan.options.seed + draw,
             )  # fmt: skip
             part = replace(
-                plan, train=replace(plan.train, number=size), options=options,
+                plan, train=replace(plan.train, number=size, start=draw * size), options=options,
                 repeats=repeats(plan.options, size, least_steps),
             )  # fmt: skip
-            place = folder / f"{start.name.replace(', ', '-')}-{size}"
+            place = folder / f"{start.name.replace(', ', '-')}-{size}-{draw}"
             begin(part, place)
             if not (place / DETECTOR).is_file():
                 train(part, place, progress=False)
-            scored = _known_score(place, test)
+            asked = {"test": test.describe(), "aim": str(aim)}
+            scored = _known_score(place, asked)
             if scored is None:
                 truth = truth or list(galaxies(test))
-                scored = _score(place / DETECTOR, truth, plan.options.min_flux_ratio)
-                _write(place / SCORE, {"test": test.describe(), "score": scored})
-            rows.append({"start": start.name, "galaxies": size, **scored})
-            about = {"test": test.describe(), "settings": plan.settings(),
-                     "commit": provenance.commit()}  # fmt: skip
+                scored = _score(place / DETECTOR, part, truth, aim)
+                _write(place / SCORE, {**asked, "score": scored})
+            rows.append({"start": start.name, "galaxies": size, "draw": draw, **scored})
+            about = {**asked, "settings": plan.settings(), "commit": provenance.commit()}
             _write(folder / "learning_curve.json", {"about": about, "rows": rows})
     return rows
 
 
-def _known_score(place: Path, test: Request) -> dict[str, Any] | None:
-    """Return the score of the run in `place` on the galaxies `test`, None where there is none."""
+def _known_score(place: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the score of the run in `place` if it was `asked` for, else None."""
     path = place / SCORE
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return known["score"] if known.get("test") == test.describe() else None
+    same = all(known.get(name) == value for name, value in asked.items())
+    return known["score"] if known and same else None
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
@@ -128,19 +164,47 @@ def repeats(options: TrainOptions, size: int, least_steps: int) -> int:
     return max(1, math.ceil(steps * options.batch / size))
 
 
-def _score(weights: Path, truth: list[Galaxy], min_flux_ratio: float) -> dict[str, Any]:
-    card = read_card(weights)
-    threshold = float(card.get("thresholds", {}).get(str(min_flux_ratio), card["threshold"]))
-    found = [one for _, one in run_detector(weights, truth)]
-    matches = match_all(found, [g.truth for g in truth], min_flux_ratio=min_flux_ratio)
-    scored = summary(matches, threshold)
-    return {**scored, "min_flux_ratio": min_flux_ratio, "threshold": threshold}
+def _score(weights: Path, plan: Plan, truth: list[Galaxy], aim: Aim) -> dict[str, Any]:
+    cut = plan.options.min_flux_ratio
+    chosen, scored = (
+        match_all(
+            [one for _, one in run_detector(weights, those)],
+            [galaxy.truth for galaxy in those],
+            min_flux_ratio=cut,
+        )
+        for those in (list(galaxies(plan.valid)), truth)
+    )
+    threshold = threshold_or_none_found(chosen, aim)
+    return {**summary(scored, threshold), "min_flux_ratio": cut, "threshold": threshold}
+
+
+def mean_rates(rows: Sequence[dict[str, Any]], start: str) -> dict[int, dict[str, float]]:
+    """Return by number of galaxies, rising, the means over draws of what `start` reached.
+
+    ``completeness``, ``purity``, ``f1``, and ``lesser``, of the lesser of the two rates.
+    """
+    by_size: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["start"] == start:
+            by_size.setdefault(int(row["galaxies"]), []).append(row)
+    return {
+        size: {
+            **{name: mean(row[name] for row in mine) for name in RATES},
+            "lesser": mean(lesser(row) for row in mine),
+        }
+        for size, mine in sorted(by_size.items())
+    }
+
+
+def lesser(row: dict[str, Any]) -> float:
+    """Return the lesser of completeness and purity."""
+    return float(min(row["completeness"], row["purity"]))
 
 
 def reached(rows: Sequence[dict[str, Any]], start: str, goal: float = GOAL) -> int | None:
-    """Return the fewest galaxies at which `start` has both rates at `goal`; None if at none."""
-    good = [
-        int(row["galaxies"]) for row in rows
-        if row["start"] == start and min(row["completeness"], row["purity"]) >= goal
-    ]  # fmt: skip
+    """Return the fewest galaxies at which `start` has both rates at `goal`; None if at none.
+
+    Where a size has several draws, the lesser of the two rates counts in the mean over them.
+    """
+    good = [size for size, rate in mean_rates(rows, start).items() if rate["lesser"] >= goal]
     return min(good, default=None)

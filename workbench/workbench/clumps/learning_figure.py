@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from workbench.clumps.extras import need
-from workbench.clumps.learning import GOAL
+from workbench.clumps.learning import GOAL, lesser, mean_rates
 from workbench.colours import SERIES
 
 if TYPE_CHECKING:
@@ -18,37 +18,38 @@ SYMBOLS = ("circle", "square", "diamond", "x", "cross")
 def learning_figure(rows: Sequence[dict[str, Any]]) -> Any:
     """Return plotly's figure of two panels against the number of galaxies.
 
-    F1 with its interval, and the lesser of completeness and purity with the paper's goal. Starts
-    stand a little apart on the axis of galaxies, so that intervals can be told apart.
+    F1, and the lesser of completeness and purity with the paper's goal: means over draws. Bars are
+    the interval over galaxies where there is one draw, else from the least to the most of them.
+    Starts stand a little apart on the axis of galaxies, so that bars can be told apart.
     """
     starts = list(dict.fromkeys(row["start"] for row in rows))
     sizes = sorted({row["galaxies"] for row in rows})
     figure = need("plotly.subplots").make_subplots(
-        rows=1, cols=2, subplot_titles=("F1, 95 % intervals", "the lesser of the two rates")
+        rows=1, cols=2, subplot_titles=("F1", "the lesser of the two rates")
     )
     for k, name in enumerate(starts):
-        mine = [row for row in rows if row["start"] == name]
         apart = 1 + APART * (k - (len(starts) - 1) / 2)
+        means = mean_rates(rows, name)
         drawn = {
-            "x": [row["galaxies"] * apart for row in mine],
-            "customdata": [row["galaxies"] for row in mine],
+            "x": [size * apart for size in means],
+            "customdata": list(means),
             "name": name, "legendgroup": name, "mode": "lines+markers",
             "line": {"color": SERIES[k % len(SERIES)]},
             "marker": {"symbol": SYMBOLS[k % len(SYMBOLS)], "size": 8},
             "hovertemplate": "%{customdata:,} galaxies: %{y:.2f}",
         }  # fmt: skip
-        low, high = zip(*(row["interval_95"]["f1"] for row in mine), strict=True)
-        values = [row["f1"] for row in mine]
-        figure.add_scatter(
-            y=values, row=1, col=1, **drawn,
-            error_y={
-                "type": "data", "symmetric": False,
-                "array": [h - v for h, v in zip(high, values, strict=True)],
-                "arrayminus": [v - o for o, v in zip(low, values, strict=True)],
-            },
-        )  # fmt: skip
-        lesser = [min(row["completeness"], row["purity"]) for row in mine]
-        figure.add_scatter(y=lesser, row=1, col=2, showlegend=False, **drawn)
+        for column, key in enumerate(("f1", "lesser"), start=1):
+            values = [rate[key] for rate in means.values()]
+            ends = [_ends([row for row in rows if (row["start"], row["galaxies"]) == (name, size)],
+                          key) for size in means]  # fmt: skip
+            figure.add_scatter(
+                y=values, row=1, col=column, showlegend=column == 1, **drawn,
+                error_y={
+                    "type": "data", "symmetric": False,
+                    "array": [high - v for (_, high), v in zip(ends, values, strict=True)],
+                    "arrayminus": [v - low for (low, _), v in zip(ends, values, strict=True)],
+                },
+            )  # fmt: skip
     figure.add_hline(GOAL, line_dash="dot", row=1, col=2, annotation_text="goal of the paper",
                      annotation_position="bottom right")  # fmt: skip
     figure.update_xaxes(type="log", tickvals=sizes, ticktext=[f"{size:,}" for size in sizes],
@@ -58,3 +59,12 @@ def learning_figure(rows: Sequence[dict[str, Any]]) -> Any:
         legend={"orientation": "h", "y": -0.3},
     )  # fmt: skip
     return figure
+
+
+def _ends(runs: Sequence[dict[str, Any]], key: str) -> tuple[float, float]:
+    """Return the ends of the bar of `runs` of one start and size."""
+    if key == "f1" and len(runs) == 1:
+        low, high = runs[0]["interval_95"]["f1"]
+        return low, high
+    values = [lesser(run) if key == "lesser" else run[key] for run in runs]
+    return min(values), max(values)

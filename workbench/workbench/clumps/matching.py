@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 MIN_IOU = 0.5
+# Flux ratios at which a detector says how likely a clump is at least so bright: 1 % for deep
+# catalogues, 3 and 8 % are the cuts of Popp et al. 2024.
+BRIGHTER = (0.01, 0.03, 0.08)
+SURE, NEVER = 1e-4, 1.0  # every clump is brighter than the first, none than the second
 
 
 class Criterion(StrEnum):
@@ -40,14 +44,42 @@ class Detections:
         (N,) higher is surer.
     labels
         (N,) values of `Label`.
+    brighter
+        (N, 3) how likely a clump here has at least each flux ratio of `BRIGHTER`; None where the
+        method does not say.
     """
 
     boxes: NDArray[np.float64]
     scores: NDArray[np.float64]
     labels: NDArray[np.int64]
+    brighter: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def keep(self, which: NDArray[np.bool_] | NDArray[np.int64] | list[int]) -> Detections:
+        """Return those that a mask or indices choose, in their order."""
+        bright = None if self.brighter is None else self.brighter[which]
+        return Detections(self.boxes[which], self.scores[which], self.labels[which], bright)
+
+    def scores_at(self, min_flux_ratio: float) -> NDArray[np.float64]:
+        """Return (N,) how sure a clump of at least `min_flux_ratio` is, fainter ones set aside.
+
+        With s the score and q how likely a clump is so bright: q s / (q s + 1 - s), the part of
+        such clumps among these and what is no clump. Between the flux ratios of `BRIGHTER` q is
+        interpolated in the logarithm. The scores themselves where the method does not say.
+        """
+        if self.brighter is None or min_flux_ratio <= 0:
+            return self.scores
+        edges = np.log([SURE, *BRIGHTER, NEVER])
+        known = np.pad(self.brighter, ((0, 0), (1, 1)), constant_values=((0, 0), (1, 0)))
+        at = np.clip(np.log(min_flux_ratio), edges[0], edges[-1])
+        right = int(np.clip(np.searchsorted(edges, at), 1, len(edges) - 1))
+        part = (at - edges[right - 1]) / (edges[right] - edges[right - 1])
+        bright = (known[:, right - 1] * (1 - part) + known[:, right] * part) * self.scores
+        whole = bright + 1 - self.scores
+        sure: NDArray[np.float64] = bright / np.where(whole > 0, whole, 1.0)
+        return sure
 
 
 def detections(boxes: ArrayLike, scores: ArrayLike, labels: ArrayLike | None = None) -> Detections:
@@ -75,7 +107,8 @@ class Match:
     Attributes
     ----------
     scores
-        (N,) of the detections that count: hits and false ones, not those on ignored truth.
+        (N,) of the detections that count, for clumps as bright as asked for: hits and false
+        ones, not those on ignored truth.
     hits
         (N,) bool, whether each is a hit.
     found_at
@@ -102,7 +135,8 @@ def match(
     """Match the clumps of one picture.
 
     A truth fainter than `min_flux_ratio` (or of unknown ratio, when a cut is asked for) is
-    ignored: a detection that matches none brighter but that one counts neither way.
+    ignored: a detection that matches none brighter but that one counts neither way. Scores are
+    those for clumps so bright, `Detections.scores_at`.
 
     Raises
     ------
@@ -116,8 +150,9 @@ def match(
         else np.ones(len(clumps), np.bool_)
     )
     found_clumps = np.flatnonzero(found.labels == Label.CLUMP)
-    which = found_clumps[np.argsort(-found.scores[found_clumps], kind="stable")]
-    boxes, scores = found.boxes[which], found.scores[which]
+    sure = found.scores_at(min_flux_ratio)
+    which = found_clumps[np.argsort(-sure[found_clumps], kind="stable")]
+    boxes, scores = found.boxes[which], sure[which]
     merit = _merit(boxes, truth.boxes[clumps], truth, criterion)
     taken = np.full(len(clumps), -1)
     fate = np.zeros(len(boxes), np.int64)  # 0 false, 1 hit, 2 ignored

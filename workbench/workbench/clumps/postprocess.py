@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,13 @@ import numpy as np
 
 from workbench.clumps.host import segmentation_mask
 from workbench.clumps.inject import outline
-from workbench.clumps.matching import Detections
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.clumps.galaxy import Galaxy
+    from workbench.clumps.matching import Detections
 
 
 class HostRule(StrEnum):
@@ -41,7 +42,7 @@ def on_host(found: Detections, mask: NDArray[np.bool_]) -> Detections:
     x = centres[:, 0].round().astype(int).clip(0, mask.shape[1] - 1)
     y = centres[:, 1].round().astype(int).clip(0, mask.shape[0] - 1)
     keep = mask[y, x]
-    return Detections(found.boxes[keep], found.scores[keep], found.labels[keep])
+    return found.keep(keep)
 
 
 def merge(found: Detections, distance: float) -> Detections:
@@ -49,8 +50,8 @@ def merge(found: Detections, distance: float) -> Detections:
 
     The joined box is the mean weighted by score; its score is the surest one's.
     """
-    order = np.argsort(-found.scores, kind="stable")
-    boxes, scores, labels = found.boxes[order], found.scores[order], found.labels[order]
+    found = found.keep(np.argsort(-found.scores, kind="stable"))
+    boxes, scores, labels = found.boxes, found.scores, found.labels
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     free = np.ones(len(boxes), np.bool_)
     joined: list[NDArray[np.float64]] = []
@@ -64,4 +65,4 @@ def merge(found: Detections, distance: float) -> Detections:
         weight = scores[group] / scores[group].sum() if scores[group].sum() > 0 else None
         joined.append(np.average(boxes[group], axis=0, weights=weight))
         kept.append(row)
-    return Detections(np.array(joined).reshape(-1, 4), scores[kept], labels[kept])
+    return replace(found.keep(kept), boxes=np.array(joined).reshape(-1, 4))

@@ -3,6 +3,10 @@
 Asks offline what Zoobot's published encoders ask of Galaxy Zoo: whether an encoder that knows
 galaxies needs fewer labelled clumps. The encoder is written as a folder that
 ``workbench clumps train --weights FOLDER`` takes.
+
+As there the labels are votes on the questions of a decision tree, none of them a position. They
+follow Galaxy Zoo: Hubble (Willett et al. 2017, MNRAS 464, 4176), which Zoobot's encoders have
+learnt among others and which asks whether a galaxy is clumpy and how many clumps it has.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 import json
 import warnings
 from dataclasses import asdict, dataclass
-from enum import IntEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,41 +25,71 @@ from safetensors.torch import save
 from torch.utils.data import DataLoader, Dataset
 
 from workbench.clumps import backbones
-from workbench.clumps.detector import to_tensor
 from workbench.clumps.extras import need
 from workbench.clumps.files import write_atomically
+from workbench.clumps.galaxy import Label
 from workbench.clumps.request import Request
 from workbench.clumps.samples import sample
 from workbench.clumps.scaling import PIXELS_PER_FWHM
-from workbench.clumps.scene import draw_scene
+from workbench.clumps.scene import R, draw_scene
 from workbench.clumps.sources import galaxies
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from workbench.clumps.scene import Scene
 
 SIDE = 160  # network pixels: 27 PSF FWHM, most of a galaxy
 VALID_PART = 0.2
+VISIBLE = 0.03  # flux ratio of a clump that volunteers see (Popp et al. 2024)
+# Questions with their answers, and the answer after which each is asked, None: always.
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    "disk-edge-on": ("_yes", "_no"),
+    "bulge-size": ("_none", "_small", "_large"),
+    "has-spiral-arms": ("_yes", "_no"),
+    "spiral-arm-count": ("_2", "_3", "_4"),
+    "bar": ("_yes", "_no"),
+    "clumpy-appearance": ("_yes", "_no"),
+    "clump-count": ("_1", "_2", "_3", "_4-plus"),
+}
+ASKED_AFTER: dict[str, str | None] = {
+    **dict.fromkeys(QUESTIONS),
+    "has-spiral-arms": "disk-edge-on_no",
+    "spiral-arm-count": "has-spiral-arms_yes",
+    "bar": "disk-edge-on_no",
+    "clump-count": "clumpy-appearance_yes",
+}
+EDGE_ON, ARMS = 0.4, 0.25  # axis ratio below, contrast of arms from
+BULGES = (0.05, 0.15)  # part of the r light: none, small, large
 
 
-class Morphology(IntEnum):
-    """What a simulated galaxy is; clumps are no part of it."""
-
-    EDGE_ON = 0
-    SMOOTH = 1
-    TWO_ARMS = 2
-    MANY_ARMS = 3
-
-
-def morphology(scene: Scene) -> Morphology:
-    """Return the class of a scene's host by its axis ratio, contrast of arms and their number."""
+def answers(scene: Scene) -> dict[str, int]:
+    """Return the right answer to each question of `QUESTIONS`, as its index; -1: not asked."""
     host = scene.host
-    if host.axis_ratio < 0.4:
-        return Morphology.EDGE_ON
-    if host.contrast < 0.25:
-        return Morphology.SMOOTH
-    return Morphology.TWO_ARMS if host.arms == 2 else Morphology.MANY_ARMS
+    light = host.disk + host.bulge + host.bar
+    edge_on, spiral = host.axis_ratio < EDGE_ON, host.contrast >= ARMS
+    labelled = [point for point in scene.points if point.label is not None]
+    clumps = np.array([point.label is Label.CLUMP for point in labelled], np.bool_)
+    seen = int((clumps & (scene.flux_ratio >= VISIBLE)).sum())
+    return {
+        "disk-edge-on": 0 if edge_on else 1,
+        "bulge-size": int(np.searchsorted(BULGES, (host.bulge / light)[R], side="right")),
+        "has-spiral-arms": -1 if edge_on else 0 if spiral else 1,
+        "spiral-arm-count": host.arms - 2 if spiral and not edge_on else -1,
+        "bar": -1 if edge_on else 0 if host.bar[R] > 0 else 1,
+        "clumpy-appearance": 0 if seen else 1,
+        "clump-count": min(seen, len(QUESTIONS["clump-count"])) - 1,
+    }
+
+
+def votes(right: dict[str, int]) -> NDArray[np.int64]:
+    """Return one vote for each right answer, in the order of `QUESTIONS` and their answers."""
+    return np.array([
+        int(right[question] == k) for question, options in QUESTIONS.items()
+        for k in range(len(options))
+    ])  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -84,22 +118,36 @@ class PretrainOptions:
     workers: int | None = None
 
 
-class _Stamps(Dataset[dict[str, Any]]):
-    """Centred stamps (3, 160, 160) in [0, 1] with their class, turned anew at each look."""
+class _Numbers(Dataset[int]):
+    """The first `number` of something; what they stand for is put together by the batch."""
 
-    def __init__(
-        self, stamps: list[NDArray[np.uint8]], classes: list[int], *, turned: bool
-    ) -> None:
-        self.stamps, self.classes, self.turned = stamps, classes, turned
+    def __init__(self, first: int, number: int) -> None:
+        self.first, self.number = first, number
 
     def __len__(self) -> int:
-        return len(self.stamps)
+        return self.number
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        image = to_tensor(self.stamps[index])
-        if self.turned:
-            image = torch.rot90(image, int(torch.randint(4, ()).item()), (1, 2))
-        return {"image": image, "label": self.classes[index]}
+    def __getitem__(self, index: int) -> int:
+        return self.first + index
+
+
+class _Stamps:
+    """Centred stamps (N, 3, 160, 160) bytes with their votes (N, answers)."""
+
+    def __init__(self, images: Sequence[NDArray[np.uint8]], voted: NDArray[np.int64]) -> None:
+        self.images = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
+        self.votes = torch.from_numpy(voted)
+
+    def batch(self, indices: list[int], *, turned: bool) -> dict[str, torch.Tensor]:
+        """Return images in [0, 1], turned anew at each look, and the votes by answer."""
+        image = self.images[indices].float() / 255
+        if turned:
+            quarter = torch.randint(4, (len(indices),))
+            for k in range(1, 4):
+                image[quarter == k] = torch.rot90(image[quarter == k], k, (2, 3))
+        voted = self.votes[indices]
+        names = [question + one for question, options in QUESTIONS.items() for one in options]
+        return {"image": image} | {name: voted[:, k] for k, name in enumerate(names)}
 
 
 def stamp(image: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.uint8]:
@@ -114,23 +162,23 @@ def stamp(image: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.uint8]:
 
 
 def pretrain(options: PretrainOptions, folder: Path | str, *, progress: bool = True) -> Path:
-    """Train an encoder to tell `Morphology` and write it into `folder`; return the folder.
+    """Train an encoder to answer `QUESTIONS` and write it into `folder`; return the folder.
 
     It holds timm's ``config.json`` and ``model.safetensors`` and a ``card.json`` with the accuracy
-    on validation galaxies.
+    of each question on the validation galaxies that it is asked of.
     """
     folder = Path(folder)
     request = Request(
         number=options.number, seed=options.seed, workers=options.workers, cache=options.cache
     )
-    stamps = [stamp(sample(g, PIXELS_PER_FWHM).image) for g in galaxies(request)]
-    classes = [int(morphology(draw_scene(options.seed, k))) for k in range(options.number)]
-    held = max(1, round(VALID_PART * len(stamps)))
+    images = [stamp(sample(g, PIXELS_PER_FWHM).image) for g in galaxies(request)]
+    voted = [votes(answers(draw_scene(options.seed, k))) for k in range(options.number)]
+    held = max(1, round(VALID_PART * len(images)))
     torch.manual_seed(options.seed)
     encoder = need("timm").create_model(options.backbone, num_classes=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice of third parties on loaders and loggers
-        score = _fit(options, encoder, (stamps, classes), held, progress)
+        scores = _fit(options, encoder, _Stamps(images, np.array(voted)), held, progress)
     content = save({name: value.contiguous() for name, value in encoder.state_dict().items()})
     config = {
         "architecture": options.backbone,
@@ -138,8 +186,8 @@ def pretrain(options: PretrainOptions, folder: Path | str, *, progress: bool = T
         "num_features": encoder.num_features,
     }
     known = {k: v for k, v in asdict(options).items() if k not in {"cache", "workers"}}
-    card = {**known, "classes": [c.name.lower() for c in Morphology],
-            "validation_galaxies": held, "validation_accuracy": score,
+    card = {**known, "questions": QUESTIONS,
+            "validation_galaxies": held, "validation_accuracy": scores,
             "licence": "Apache-2.0"}  # fmt: skip
     write_atomically(folder / "model.safetensors", content)
     write_atomically(folder / "config.json", json.dumps(config).encode())
@@ -148,31 +196,42 @@ def pretrain(options: PretrainOptions, folder: Path | str, *, progress: bool = T
 
 
 def _fit(
-    options: PretrainOptions,
-    encoder: Any,
-    data: tuple[list[NDArray[np.uint8]], list[int]],
-    held: int,
-    progress: bool,
-) -> float:
-    """Train `encoder` in place on all but the last `held`; return the accuracy on these."""
-    finetune = need("zoobot.pytorch.training.finetune")
-    model = finetune.FinetuneableZoobotClassifier(
-        num_classes=len(Morphology), encoder=encoder, learning_rate=options.learning_rate,
-        layer_decay=1.0, head_dropout_prob=0.2, prog_bar=progress,
+    options: PretrainOptions, encoder: Any, stamps: _Stamps, held: int, progress: bool
+) -> dict[str, float | None]:
+    """Train `encoder` in place on all but the last `held`; return the accuracies on these."""
+    finetune, schemas = need("zoobot.pytorch.training.finetune"), need("zoobot.shared.schemas")
+    model = finetune.FinetuneableZoobotTree(
+        schema=schemas.Schema({name: list(tags) for name, tags in QUESTIONS.items()}, ASKED_AFTER),
+        encoder=encoder, learning_rate=options.learning_rate, layer_decay=1.0,
+        head_dropout_prob=0.2, prog_bar=progress,
     )  # fmt: skip
-    stamps, classes = data
-    learning = _Stamps(stamps[:-held], classes[:-held], turned=True)
-    watching = _Stamps(stamps[-held:], classes[-held:], turned=False)
     trainer = pl.Trainer(
         accelerator="cuda" if torch.cuda.is_available() else "cpu", devices=1,
         max_epochs=options.epochs, logger=False, enable_checkpointing=False,
         enable_progress_bar=progress, enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
-    loader = DataLoader(learning, batch_size=options.batch, shuffle=True)
-    trainer.fit(model, loader, DataLoader(watching, batch_size=options.batch))
-    model.eval()
-    right = 0
+    learning = len(stamps.images) - held
+    load = partial(DataLoader, batch_size=options.batch)
+    watched = load(_Numbers(learning, held), collate_fn=partial(stamps.batch, turned=False))
+    trainer.fit(
+        model,
+        load(_Numbers(0, learning), shuffle=True, collate_fn=partial(stamps.batch, turned=True)),
+        watched,
+    )
+    model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     with torch.inference_mode():
-        for batch in DataLoader(watching, batch_size=options.batch):
-            right += int((model(batch["image"]).argmax(1) == batch["label"]).sum())
-    return right / held
+        told = torch.cat([model(batch["image"].to(model.device)).cpu() for batch in watched])
+    return _accuracies(told, stamps.votes[learning:])
+
+
+def _accuracies(told: torch.Tensor, voted: torch.Tensor) -> dict[str, float | None]:
+    """Return for each question how often the surest answer has the vote; None: never asked."""
+    found: dict[str, float | None] = {}
+    first = 0
+    for name, options in QUESTIONS.items():
+        mine = slice(first, first + len(options))
+        first += len(options)
+        asked = voted[:, mine].sum(dim=1) > 0
+        right = told[asked, mine].argmax(dim=1) == voted[asked, mine].argmax(dim=1)
+        found[name] = float(right.float().mean()) if asked.any() else None
+    return found

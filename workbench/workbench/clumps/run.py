@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from workbench.clumps.detector_config import DetectorConfig
     from workbench.clumps.pictures import Report
     from workbench.clumps.request import Request
+    from workbench.clumps.samples import Sample
 
 DETECTOR = "detector.safetensors"
 STARTS = "starts.jsonl"  # in a run's folder: a row each time that it began or went on
@@ -220,21 +221,8 @@ def _finish(plan: Plan, module: ClumpTraining, folder: Path, rows: list[dict[str
     best = torch.load(folder / "checkpoints" / which, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     model = module.model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    found = infer(model, plan.config, [to_tensor(one.image) for one in module.split.valid])
-    matches = match_all(
-        found,
-        [one.truth for one in module.split.valid],
-        min_flux_ratio=plan.options.min_flux_ratio,
-    )
-    threshold = threshold_or_none_found(matches)
     card = {
-        "threshold": threshold,
-        "thresholds": thresholds_by_cut(found, [one.truth for one in module.split.valid]),
-        "validation": {
-            "galaxies": len(module.split.valid),
-            "min_flux_ratio": plan.options.min_flux_ratio,
-            **summary(matches, threshold),
-        },
+        **validated(model, plan.config, module.split.valid, plan.options.min_flux_ratio),
         "training": {
             **plan.settings(),
             "start_from": plan.start_from and Path(plan.start_from).name,
@@ -250,6 +238,25 @@ def _finish(plan: Plan, module: ClumpTraining, folder: Path, rows: list[dict[str
         "licence": _licence(plan),
     }
     save_detector(folder / DETECTOR, model.cpu(), plan.config, card)
+
+
+def validated(
+    model: FasterRCNN, config: DetectorConfig, valid: Sequence[Sample], min_flux_ratio: float
+) -> dict[str, Any]:
+    """Return what a card says of `valid`: the threshold, those by flux cut, and the scores."""
+    found = infer(model, config, [to_tensor(one.image) for one in valid])
+    truths = [one.truth for one in valid]
+    matches = match_all(found, truths, min_flux_ratio=min_flux_ratio)
+    threshold = threshold_or_none_found(matches)
+    return {
+        "threshold": threshold,
+        "thresholds": thresholds_by_cut(found, truths),
+        "validation": {
+            "galaxies": len(valid),
+            "min_flux_ratio": min_flux_ratio,
+            **summary(matches, threshold),
+        },
+    }
 
 
 def _licence(plan: Plan) -> str:

@@ -179,14 +179,14 @@ class ClumpTraining(pl.LightningModule):
         return DataLoader(_Indices(len(self.split.valid)), batch_sampler=[list(mine)])
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """Return the sum of the four losses of region proposals and heads."""
+        """Return the sum of the losses of region proposals and heads."""
         del batch_idx
         seed = self.options.seed * 1_000_003 + self.global_step
         torch.manual_seed(seed)  # fixes which regions are scored
         indices = batch.tolist()
         pictures, changes = self._drawn()
-        images, sizes, boxes, labels = pictures.augment(indices, changes, seed)
-        found = losses(self.model, normalised(self.model, images), sizes, boxes, labels)
+        images, sizes, known = pictures.augment(indices, changes, seed)
+        found = losses(self.model, normalised(self.model, images), sizes, known)
         total = torch.stack(list(found.values())).sum()
         self.log("train_loss", total, on_step=False, on_epoch=True, batch_size=len(indices),
                  prog_bar=True, sync_dist=True)  # fmt: skip

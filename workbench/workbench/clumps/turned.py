@@ -6,18 +6,20 @@ all. Costs as many times the time.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.clumps.detector import detect
 from workbench.clumps.inject import turn, turn_points
-from workbench.clumps.matching import Detections, iou
+from workbench.clumps.matching import BRIGHTER, Detections, iou
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
     from torchvision.models.detection import FasterRCNN
 
     from workbench.clumps.detector_config import DetectorConfig
@@ -63,38 +65,49 @@ def turned_back(found: Detections, truth: Annotation, which: int) -> Detections:
     at = turn_points(found.boxes[:, :2] + half, size, inverse)
     half = half[:, ::-1] if which % 2 else half
     boxes = np.concatenate([at - half, at + half], axis=1)
-    return Detections(boxes, found.scores, found.labels)
+    return replace(found, boxes=boxes)
 
 
 def average(seen: Sequence[Detections], reach: float, overlap: float) -> Detections:
     """Return one set of detections: those within `reach` pixels of a surer one are joined to it.
 
-    The score is the mean over `seen`, 0 where it was not found; the box the mean weighted by
-    score. Of those that overlap by more than `overlap`, the surest is kept.
+    The score is the mean over `seen`, 0 where it was not found; box and brightness are means
+    weighted by score. Of those that overlap by more than `overlap`, the surest is kept.
     """
     boxes = np.concatenate([one.boxes for one in seen])
     scores = np.concatenate([one.scores for one in seen])
     labels = np.concatenate([one.labels for one in seen])
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    bright = _brighter(seen)
     free = np.ones(len(boxes), np.bool_)
-    joined: list[tuple[float, int, list[float]]] = []
+    joined: list[tuple[float, int, list[float], list[float]]] = []
     for row in np.argsort(-scores, kind="stable"):
         if not free[row]:
             continue
         near = np.hypot(*(centres - centres[row]).T) <= reach
         group = free & (labels == labels[row]) & near
         free &= ~group
-        box = np.average(boxes[group], axis=0, weights=scores[group])
-        joined.append((min(1.0, scores[group].sum() / len(seen)), int(labels[row]), box.tolist()))
+        box, its = (np.average(part[group], axis=0, weights=scores[group])
+                    for part in (boxes, bright))  # fmt: skip
+        score = min(1.0, scores[group].sum() / len(seen))
+        joined.append((score, int(labels[row]), box.tolist(), its.tolist()))
     joined.sort(key=lambda one: -one[0])
     found = Detections(
-        np.array([box for _, _, box in joined]).reshape(-1, 4),
-        np.array([score for score, _, _ in joined]),
-        np.array([label for _, label, _ in joined], dtype=np.int64),
+        np.array([box for _, _, box, _ in joined]).reshape(-1, 4),
+        np.array([score for score, _, _, _ in joined]),
+        np.array([label for _, label, _, _ in joined], dtype=np.int64),
+        np.array([its for _, _, _, its in joined]).reshape(-1, len(BRIGHTER)),
     )
     keep: list[int] = []
     shared = iou(found.boxes, found.boxes) > overlap
     for row in range(len(found)):
         if not shared[row, keep].any():
             keep.append(row)
-    return Detections(found.boxes[keep], found.scores[keep], found.labels[keep])
+    return found.keep(keep)
+
+
+def _brighter(seen: Sequence[Detections]) -> NDArray[np.float64]:
+    """Return (N, 3) of all that is `seen`; 1, which changes no score, where a method is silent."""
+    return np.concatenate([
+        np.ones((len(one), len(BRIGHTER))) if one.brighter is None else one.brighter for one in seen
+    ])  # fmt: skip
