@@ -147,6 +147,8 @@ def train(
     trainer = pl.Trainer(
         accelerator=accelerator,
         devices=plan.options.devices,
+        # The pyramid's coarser maps lend context but have outputs of their own, unused here.
+        strategy="ddp_find_unused_parameters_true" if plan.options.devices > 1 else "auto",
         precision=plan.options.precision,  # type: ignore[arg-type]
         max_epochs=plan.options.epochs,
         check_val_every_n_epoch=plan.options.validate_every,
