@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 KERNELS = ("rnnkernels", "rnnkernels.cuda", "rnnkernels.triton")
 _SOURCES = (".py", ".cu", ".cuh", ".tpl")
+_CODE = (":/kernels", ":/solver", ":/workbench")
 _PATH = re.compile(r"(?<![\w.+@-])(?:[A-Za-z]:)?(?:/[\w.+@-]+)+/([\w.+@-]+)")
 
 
@@ -61,8 +62,15 @@ def _of_cpu() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """Return the commit of this checkout, or what ``COMMIT`` says where there is no repository."""
-    return os.environ.get("COMMIT") or _first_line(["git", "rev-parse", "HEAD"])
+    """Return the commit of this checkout, or what ``COMMIT`` says where there is no repository.
+
+    It ends in ``+changes`` where sources differ from it: results are no sources.
+    """
+    if given := os.environ.get("COMMIT"):
+        return given
+    changed = _first_line(["git", "status", "--porcelain", "--untracked-files=no", *_CODE])
+    mark = "" if changed == "unknown" else "+changes"
+    return _first_line(["git", "rev-parse", "HEAD"]) + mark
 
 
 def code(packages: Sequence[str] = KERNELS) -> str:

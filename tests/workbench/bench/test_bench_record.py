@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -172,3 +173,25 @@ def test_a_sweep_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
     assert "2 of 2 cases" in capsys.readouterr().out
     assert main(["bench", "show", out]) == 0
     assert "elman 1x64 B4 T32" in capsys.readouterr().out
+
+
+def test_a_commit_says_when_the_sources_are_not_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COMMIT", raising=False)
+    here = tmp_path / "workbench" / "workbench"
+    here.mkdir(parents=True)
+    (here / "provenance.py").write_text("a = 1\n")
+    monkeypatch.setattr(provenance, "__file__", str(here / "provenance.py"))
+    assert provenance.commit() == "unknown"
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "first"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    clean = provenance.commit()
+    assert len(clean) == 40
+    (tmp_path / "results.json").write_text("{}")
+    assert provenance.commit() == clean
+    (here / "provenance.py").write_text("a = 2\n")
+    assert provenance.commit() == f"{clean}+changes"
+    monkeypatch.setenv("COMMIT", "abc")
+    assert provenance.commit() == "abc"

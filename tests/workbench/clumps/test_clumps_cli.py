@@ -6,6 +6,7 @@ import argparse
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,6 +127,37 @@ def test_what_is_off_the_galaxy_can_be_left_out(
     assert found["outline"] < found["all"]
     assert found["segment"] < found["all"]
     assert found["outline"] != found["segment"]
+
+
+def test_detect_down_to_a_flux_ratio_gives_the_scores_of_clumps_so_bright(
+    sample_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, found = tmp_path / "found.csv", {}
+    shown = [str(sample_folder / "images"), "--psf-px", "7", "--out", str(out)]
+    given = ["clumps", "detect", *shown, "--weights", str(weights.simulated())]
+    for cut in ("0", "0.03"):
+        assert main([*given, "--threshold", "0", "--min-flux-ratio", cut]) == 0
+        found[cut] = pd.read_csv(out)
+    every, bright = found["0"], found["0.03"]
+    assert every[["file", "x1", "y1"]].equals(bright[["file", "x1", "y1"]])
+    assert (bright["score"] <= every["score"] + 1e-9).all()
+    assert (bright["score"] < 0.5 * every["score"]).any()  # a faint one
+    assert main([*given, "--min-flux-ratio", "0.03"]) == 0
+    assert pd.read_csv(out)["score"].min() >= weights.card_threshold(weights.simulated(), 0.03)
+    capsys.readouterr()
+    for cut, told in (("0.05", "no threshold for flux ratio 0.05; known for 0.01, 0.03, 0.08"),
+                      ("1.5", "--min-flux-ratio 1.5; expected 0 to 1")):  # fmt: skip
+        assert main([*given, "--min-flux-ratio", cut]) == 2
+        assert told in capsys.readouterr().err
+
+
+def test_an_older_detector_cannot_tell_a_flux_ratio(tmp_path: Path) -> None:
+    config = replace(DetectorConfig(), brightness=False)
+    path = tmp_path / "old.safetensors"
+    weights.save_detector(path, build(config), config, {"threshold": 0.5})
+    assert weights.card_threshold(path) == 0.5
+    with pytest.raises(WorkbenchError, match="an older detector that does not tell"):
+        next(run_detector(path, [disk_galaxy()], min_flux_ratio=0.03))
 
 
 def test_a_detector_of_five_bands_goes_from_fits_to_detections(

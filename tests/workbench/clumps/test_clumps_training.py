@@ -21,7 +21,13 @@ from workbench.clumps.export import write_data
 from workbench.clumps.galaxy import Galaxy
 from workbench.clumps.request import Request
 from workbench.clumps.run import Plan, read_split, train
-from workbench.clumps.training import AtomicCheckpoints, TrainOptions, batches, running_mean
+from workbench.clumps.training import (
+    HISTORY,
+    AtomicCheckpoints,
+    TrainOptions,
+    batches,
+    running_mean,
+)
 from workbench.clumps.weights import load_detector, read_card
 from workbench.errors import WorkbenchError
 
@@ -202,3 +208,19 @@ def test_checkpoints_are_written_whole_and_run_no_code(
     with pytest.raises(Exception, match="Weights only load failed"):
         files.load_checkpoint(path)
     assert not (tmp_path / "touched").exists()
+
+
+def test_training_on_two_devices_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    """Two processes on this machine's CPU, as Lightning starts one a GPU."""
+    command = [sys.executable, "-m", "workbench.cli", "clumps", "train", "--number", "8",
+               "--valid-number", "4", "--seed", "9", "--workers", "1", "--batch", "2", "--epochs",
+               "2", "--devices", "2", "--no-progress", "--out", str(tmp_path)]  # fmt: skip
+    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=alone, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = [json.loads(line) for line in (tmp_path / HISTORY).read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [0, 1]
+    assert rows[1]["train_loss"] < rows[0]["train_loss"]
+    card = read_card(tmp_path / "detector.safetensors")
+    assert card["training"]["options"]["devices"] == 2
+    assert card["validation"]["galaxies"] == 4

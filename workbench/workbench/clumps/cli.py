@@ -117,6 +117,9 @@ def _add_detect(commands: Any) -> None:
         "arcsec_per_px; ra, dec")  # fmt: skip
     add("--psf-px", type=float, help="PSF FWHM in pixels of pictures not in the catalogue")
     add("--threshold", type=float, help="least score; default the card's")
+    add("--min-flux-ratio", type=float, default=0.0, metavar="RATIO", help="for a catalogue of "
+        "clumps of at least this part of their galaxy's u light: scores say how sure such a one "
+        "is")  # fmt: skip
     look_arguments(parser)
     add("--merge", action="store_true", help="join detections within one PSF FWHM")
     add("--out", default="detections.parquet", help="default: %(default)s")
@@ -126,20 +129,22 @@ def _add_detect(commands: Any) -> None:
 def _run_detect(args: argparse.Namespace) -> int:
     from workbench.clumps import detecting, folder  # noqa: PLC0415
     from workbench.clumps.pictures import Report, Stretch  # noqa: PLC0415
-    from workbench.clumps.weights import bands, read_card, shipped  # noqa: PLC0415
+    from workbench.clumps.weights import bands, card_threshold, shipped  # noqa: PLC0415
 
     weights = args.weights or shipped()
     if args.psf_px is not None and not args.psf_px > 0:
         raise WorkbenchError(f"--psf-px {args.psf_px}; expected a positive number of pixels")
+    if not 0 <= args.min_flux_ratio < 1:
+        raise WorkbenchError(f"--min-flux-ratio {args.min_flux_ratio}; expected 0 to 1")
     report, began = Report(), time.monotonic()
     threshold = args.threshold
     if threshold is None:
-        threshold = float(read_card(weights).get("threshold", 0.0))
+        threshold = card_threshold(weights, args.min_flux_ratio)
     found = detecting.run_detector(
         weights, folder.load(args.pictures, catalog=args.catalog, report=report,
                              stretch=Stretch(channels=bands(weights))),
         psf_fwhm=args.psf_px, host=host_rule(args), merged=args.merge, report=report,
-        orientations=args.orientations,
+        orientations=args.orientations, min_flux_ratio=args.min_flux_ratio,
     )  # fmt: skip
     frame = detecting.to_frame((galaxy.truth, one) for galaxy, one in found)
     frame = frame[frame["score"] >= threshold]

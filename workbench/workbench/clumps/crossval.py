@@ -17,6 +17,7 @@ import numpy as np
 from workbench.clumps import evaluate
 from workbench.clumps.brightness import flux_ratios
 from workbench.clumps.detecting import run_detector
+from workbench.clumps.detector_config import DetectorConfig
 from workbench.clumps.files import write_atomically
 from workbench.clumps.matching import Criterion, Detections
 from workbench.clumps.postprocess import on_galaxy
@@ -25,6 +26,8 @@ from workbench.clumps.request import FOLDS, Request
 from workbench.clumps.run import DETECTOR, Plan, train, validated
 from workbench.clumps.samples import sample
 from workbench.clumps.sources import galaxies
+from workbench.clumps.turned import SAME_FWHM
+from workbench.clumps.turned import average as average_found
 from workbench.clumps.weights import (
     average,
     card_path,
@@ -156,6 +159,14 @@ class Study:
         """Return what a detector finds in each picture."""
         return [one for _, one in run_detector(weights, test, orientations=self.orientations)]
 
+    def found_by_all(self, fold: int, test: list[Galaxy]) -> list[Detections]:
+        """Return what the runs of `fold` find in each picture, their scores averaged."""
+        each = [self.found(self.run(fold, run), test) for run in range(self.runs)]
+        return [
+            average_found(seen, SAME_FWHM * (galaxy.truth.psf_fwhm or 0.0), DetectorConfig().nms)
+            for galaxy, *seen in zip(test, *each, strict=True)
+        ]
+
 
 def cross_validate(study: Study) -> dict[str, Any]:
     """Fine-tune in five folds and return the report on all galaxies."""
@@ -165,14 +176,17 @@ def cross_validate(study: Study) -> dict[str, Any]:
     plain = [study.found(study.start_from, test) for test in tests]
     truths = [galaxy.truth for test in tests for galaxy in test]
     named = [("fine-tuned on the other folds", tuned), ("not fine-tuned", plain)]
+    if study.runs > 1:
+        every = [study.found_by_all(fold, test) for fold, test in enumerate(tests)]
+        named.append(("fine-tuned on the other folds, all runs together", every))
     named += [(f"{name}{ON_HOST}", on_hosts(found, tests)) for name, found in named]
-    named += [(f"{name}{BY_LIGHT}", found) for name, found in named[2:]]
+    named += [(f"{name}{BY_LIGHT}", found) for name, found in named if name.endswith(ON_HOST)]
     methods = [_method(name, found, tests) for name, found in named]
     made = list(galaxies(study.made(CHOOSING)))
     chosen = evaluate.choose_threshold(
         evaluate.match_all(study.found(study.start_from, made), _truths(made))
     )
-    for name, found in (("zero-shot", plain), (f"zero-shot{ON_HOST}", named[3][1])):
+    for name, found in (("zero-shot", plain), (f"zero-shot{ON_HOST}", on_hosts(plain, tests))):
         methods.append(Method(name, [one for part in found for one in part], chosen))
     about = {"start_from": Path(study.start_from).name, "options": study.options.to_dict(),
              "epochs_run": [read_card(path)["training"]["epochs_run"] for path in trained],

@@ -38,6 +38,7 @@ def run_detector(
     host: HostRule | None = None,
     merged: bool = False,
     orientations: int = 1,
+    min_flux_ratio: float = 0.0,
     device: str | None = None,
     report: Report | None = None,
 ) -> Iterator[tuple[Galaxy, Detections]]:
@@ -53,22 +54,37 @@ def run_detector(
         Keep what lies on the galaxy, by this rule; join detections within one PSF FWHM.
     orientations
         Look at each picture in so many, up to 8, and average: slower, surer.
+    min_flux_ratio
+        Give scores for clumps of at least this flux ratio, `Detections.scores_at`.
     device
         torch's; by default a GPU where there is one.
     report
         Receives pictures without PSF; without a report they are an error.
+
+    Raises
+    ------
+    WorkbenchError
+        The weights cannot be read, do not tell brightness where `min_flux_ratio` asks for it, or
+        a picture's PSF is unknown.
     """
     torch = need("torch")
     from workbench.clumps.turned import detect_turned  # noqa: PLC0415 - torch takes seconds
     from workbench.clumps.weights import load_detector  # noqa: PLC0415
 
     model, config, _ = load_detector(weights)
+    if min_flux_ratio > 0 and not config.brightness:
+        raise WorkbenchError(
+            f"{weights}: an older detector that does not tell how bright a clump is; train it "
+            "anew, or leave the flux ratio out"
+        )
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     known = _with_psf(galaxies, psf_fwhm, report)
     while batch := list(itertools.islice(known, BATCH)):
         each = detect_turned(model, config, batch, orientations)
         for galaxy, one in zip(batch, each, strict=True):
             found = one if host is None else on_galaxy(one, galaxy, host)
+            if min_flux_ratio > 0:
+                found = replace(found, scores=found.scores_at(min_flux_ratio), brighter=None)
             yield galaxy, merge(found, galaxy.truth.psf_fwhm or 0.0) if merged else found
 
 

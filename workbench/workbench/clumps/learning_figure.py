@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 APART = 0.06  # part of the galaxies between two starts
+LABELS_APART = 1.5  # times the galaxies of the label before
 SYMBOLS = ("circle", "square", "diamond", "x", "cross")
 
 
@@ -52,13 +53,23 @@ def learning_figure(rows: Sequence[dict[str, Any]]) -> Any:
             )  # fmt: skip
     figure.add_hline(GOAL, line_dash="dot", row=1, col=2, annotation_text="goal of the paper",
                      annotation_position="bottom right")  # fmt: skip
-    figure.update_xaxes(type="log", tickvals=sizes, ticktext=[f"{size:,}" for size in sizes],
+    ticks = _apart(sizes)
+    figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{size:,}" for size in ticks],
                         minor_ticks="", title="training galaxies")  # fmt: skip
     figure.update_layout(
         title="F1 against labelled galaxies", template=need("workbench.plotting").TEMPLATE,
         legend={"orientation": "h", "y": -0.3},
     )  # fmt: skip
     return figure
+
+
+def _apart(sizes: Sequence[int]) -> list[int]:
+    """Return the first of `sizes`, rising, and each far enough from the one before for a label."""
+    kept = list(sizes[:1])
+    for size in sizes:
+        if size >= LABELS_APART * kept[-1]:
+            kept.append(size)
+    return kept
 
 
 def _ends(runs: Sequence[dict[str, Any]], key: str) -> tuple[float, float]:

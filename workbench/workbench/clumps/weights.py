@@ -138,6 +138,26 @@ def read_card(path: Path | str) -> dict[str, Any]:
     return card
 
 
+def card_threshold(path: Path | str, min_flux_ratio: float = 0.0) -> float:
+    """Return the score threshold on the card of the detector at `path` for clumps so bright.
+
+    Raises
+    ------
+    WorkbenchError
+        It knows none for this flux ratio, or there is no card.
+    """
+    card = read_card(path)
+    if min_flux_ratio <= 0:
+        return float(card.get("threshold", 0.0))
+    known = {float(cut): float(at) for cut, at in card.get("thresholds", {}).items() if float(cut)}
+    if min_flux_ratio not in known:
+        raise WorkbenchError(
+            f"{card_path(path)}: no threshold for flux ratio {min_flux_ratio:g}; known for "
+            f"{', '.join(f'{cut:g}' for cut in sorted(known)) or 'none'}; give a threshold"
+        )
+    return known[min_flux_ratio]
+
+
 def bands(path: Path | str) -> int:
     """Return how many bands the pictures of the detector at `path` have, by its card."""
     return config_from_dict(read_card(path)["config"], str(card_path(path))).bands

@@ -66,7 +66,8 @@ class Scored:
 
         Equally far apart; `chosen` is one of them, to the last digit.
         """
-        every = [float(score) for one in self.method.found for score in one.scores]
+        cut = self.min_flux_ratio
+        every = [float(score) for one in self.method.found for score in one.scores_at(cut)]
         low, high = min([*every, self.chosen]), max([*every, self.chosen])
         step = (high - low) / (STEPS - 1) or 1 / STEPS
         below = math.ceil((self.chosen - low) / step)
