@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,20 +15,18 @@ from workbench.clumps.detector import build
 from workbench.clumps.detector_config import DetectorConfig
 from workbench.clumps.galaxy import Galaxy
 from workbench.clumps.inject import Clump, inject
+from workbench.clumps.matching import detections
 from workbench.clumps.run import DETECTOR
 from workbench.clumps.stretch import VIEWER
 from workbench.clumps.training import TrainOptions
 from workbench.clumps.weights import (
-    average,
+    averaged,
     load_detector,
     read_card,
     save_detector,
     simulated,
 )
 from workbench.errors import WorkbenchError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_light_grows_with_the_flux_ratio() -> None:
@@ -65,6 +63,18 @@ def test_a_fold_never_sees_its_galaxies_and_simulated_ones_go_along(tmp_path: Pa
     assert plan.settings()["beside"] == plan.beside.describe()
 
 
+def test_runs_are_looked_at_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    galaxy = disk_galaxy()
+    box = np.array([40.0, 40, 50, 50])
+    told = [detections([box], [0.9]), detections([box + 1, box + 40], [0.3, 0.6])]
+    study = crossval.Study("none", TrainOptions(), tmp_path, runs=2)
+    monkeypatch.setattr(crossval.Study, "run", lambda _, fold, run: Path(f"{fold}-{run}"))
+    monkeypatch.setattr(crossval.Study, "found", lambda _, path, __: [told[int(path.name[-1])]])
+    (found,) = study.found_by_all(3, [galaxy])
+    np.testing.assert_allclose(found.scores, [0.6, 0.3])
+    np.testing.assert_allclose(found.boxes, [box + 0.25, box + 40])
+
+
 def test_the_weights_of_the_runs_of_a_fold_are_averaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,8 +103,8 @@ def test_the_weights_of_the_runs_of_a_fold_are_averaged(
     with pytest.raises(WorkbenchError, match="is of 2 runs, asked for 1"):
         replace(study, runs=1).weights(1)
     with pytest.raises(WorkbenchError, match="mean of no detectors"):
-        average([])
+        averaged([])
     other = replace(config, context=0)
     save_detector(tmp_path / "other.safetensors", build(other), other, {})
     with pytest.raises(WorkbenchError, match="its config is not that of"):
-        average([path, tmp_path / "other.safetensors"])
+        averaged([path, tmp_path / "other.safetensors"])

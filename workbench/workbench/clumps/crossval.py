@@ -26,10 +26,9 @@ from workbench.clumps.request import FOLDS, Request
 from workbench.clumps.run import DETECTOR, Plan, train, validated
 from workbench.clumps.samples import sample
 from workbench.clumps.sources import galaxies
-from workbench.clumps.turned import SAME_FWHM
-from workbench.clumps.turned import average as average_found
+from workbench.clumps.turned import SAME_FWHM, average
 from workbench.clumps.weights import (
-    average,
+    averaged,
     card_path,
     load_detector,
     read_card,
@@ -137,7 +136,7 @@ class Study:
             return path
         parts = [self.run(fold, run) for run in range(self.runs)]
         if parts != [path]:
-            model, config = average(parts)
+            model, config = averaged(parts)
             valid = [sample(one, config.pixels_per_fwhm) for one in galaxies(self.made(WATCHED))]
             card = read_card(parts[0])
             seeds = [read_card(part)["training"]["options"]["seed"] for part in parts]
@@ -163,7 +162,7 @@ class Study:
         """Return what the runs of `fold` find in each picture, their scores averaged."""
         each = [self.found(self.run(fold, run), test) for run in range(self.runs)]
         return [
-            average_found(seen, SAME_FWHM * (galaxy.truth.psf_fwhm or 0.0), DetectorConfig().nms)
+            average(seen, SAME_FWHM * (galaxy.truth.psf_fwhm or 0.0), DetectorConfig().nms)
             for galaxy, *seen in zip(test, *each, strict=True)
         ]
 

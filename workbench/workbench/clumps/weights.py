@@ -93,7 +93,7 @@ def _stored(tensor: Tensor) -> Tensor:
     return kept.half() if kept.dtype == torch.float32 and kept.ndim > 1 else kept
 
 
-def average(paths: Sequence[Path]) -> tuple[FasterRCNN, DetectorConfig]:
+def averaged(paths: Sequence[Path]) -> tuple[FasterRCNN, DetectorConfig]:
     """Return a detector whose weights are the means of those at `paths`, in evaluation mode.
 
     Detectors fine-tuned from the same start lie near enough to each other for their mean to be a
