@@ -358,6 +358,6 @@ def test_a_study_goes_from_pretraining_to_a_learning_curve(
     assert "pretrained, frozen" in told
     rows = json.loads((curve / "learning_curve.json").read_text())["rows"]
     assert [row["start"] for row in rows] == ["random", "pretrained, frozen", "pretrained"]
-    frozen = json.loads((curve / "pretrained-frozen-4" / "detector.json").read_text())
+    frozen = json.loads((curve / "pretrained-frozen-4-0" / "detector.json").read_text())
     assert frozen["training"]["options"]["trainable_stages"] == 0
     assert "F1 against labelled galaxies" in (curve / "learning_curve.html").read_text()
