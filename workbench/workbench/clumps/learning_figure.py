@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 APART = 0.06  # part of the galaxies between two starts
-LABELS_APART = 1.5  # times the galaxies of the label before
+LABELS_APART = 1.6  # times the galaxies of the label before
 SYMBOLS = ("circle", "square", "diamond", "x", "cross")
 
 
