@@ -67,7 +67,7 @@ def test_runs_are_looked_at_together(tmp_path: Path, monkeypatch: pytest.MonkeyP
     galaxy = disk_galaxy()
     box = np.array([40.0, 40, 50, 50])
     told = [detections([box], [0.9]), detections([box + 1, box + 40], [0.3, 0.6])]
-    study = crossval.Study("none", TrainOptions(), tmp_path, runs=2)
+    study = crossval.Study(str(simulated()), TrainOptions(), tmp_path, runs=2)
     monkeypatch.setattr(crossval.Study, "run", lambda _, fold, run: Path(f"{fold}-{run}"))
     monkeypatch.setattr(crossval.Study, "found", lambda _, path, __: [told[int(path.name[-1])]])
     (found,) = study.found_by_all(3, [galaxy])

@@ -82,12 +82,12 @@ class Pictures:
         self.number = np.array([len(truth) for truth in truths])
         most = max(1, int(self.number.max()))
         self.labels = np.zeros((len(truths), most), np.int64)  # 0 where a picture has fewer
-        self.steps = np.full((len(truths), most), -1)  # `brightness` of each
+        self.steps = np.full((len(truths), most), -1)  # `flux_steps` of each
         self.centres, self.halves = np.zeros((2, len(truths), most, 2))
         for row, truth in enumerate(truths):
             here = slice(0, len(truth))
             self.labels[row, here], self.centres[row, here] = truth.labels, truth.centres
-            self.steps[row, here] = brightness(truth)
+            self.steps[row, here] = flux_steps(truth)
             self.halves[row, here] = (truth.boxes[:, 2:] - truth.boxes[:, :2]) / 2
 
     def draw(self, seed: int, epoch: int, *, free_turns: bool = False) -> Changes:
@@ -130,7 +130,7 @@ class Pictures:
             (B, 2) heights and widths without padding.
         known
             Boxes (B, M, 4) from the corner of pixel 0, labels (B, M), 0 where a picture has fewer,
-            and `brightness` (B, M).
+            and `flux_steps` (B, M).
         """
         rows = np.asarray(indices)
         # Columns and rows of an output's axes in the picture: a turn, mirrored or not.
@@ -196,7 +196,7 @@ class Pictures:
         return np.where(labels[:, :, None] > 0, boxes, 0.0), labels
 
 
-def brightness(truth: Annotation) -> NDArray[np.int64]:
+def flux_steps(truth: Annotation) -> NDArray[np.int64]:
     """Return (N,) how many of `BRIGHTER` a clump's flux ratio reaches; -1: unknown, or no clump."""
     steps = np.searchsorted(BRIGHTER, truth.flux_ratio, side="right")
     known = (truth.labels == Label.CLUMP) & np.isfinite(truth.flux_ratio)

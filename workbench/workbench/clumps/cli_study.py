@@ -66,7 +66,7 @@ def _add_curve(commands: Any) -> None:
         help="runs of a start and size, no galaxy in two of them")  # fmt: skip
     add("--draws-from", type=positive, metavar="NUMBER", help="draw from the first so many "
         "galaxies: larger sizes have fewer runs; default --number")  # fmt: skip
-    add("--aim", choices=["f1", "balance"], default="f1",
+    add("--aim", choices=("f1", "balance"), default="f1",
         help="of the threshold: the best F1, or completeness and purity alike")  # fmt: skip
     add("--only", help="train this start alone: 'random', 'pretrained, frozen', 'pretrained'")
     add("--only-draw", type=count, help="train this draw alone, from 0")

@@ -17,7 +17,6 @@ import numpy as np
 from workbench.clumps import evaluate
 from workbench.clumps.brightness import flux_ratios
 from workbench.clumps.detecting import run_detector
-from workbench.clumps.detector_config import DetectorConfig
 from workbench.clumps.files import write_atomically
 from workbench.clumps.matching import Criterion, Detections
 from workbench.clumps.postprocess import on_galaxy
@@ -160,9 +159,10 @@ class Study:
 
     def found_by_all(self, fold: int, test: list[Galaxy]) -> list[Detections]:
         """Return what the runs of `fold` find in each picture, their scores averaged."""
+        _, config, _ = load_detector(self.start_from)
         each = [self.found(self.run(fold, run), test) for run in range(self.runs)]
         return [
-            average(seen, SAME_FWHM * (galaxy.truth.psf_fwhm or 0.0), DetectorConfig().nms)
+            average(seen, SAME_FWHM * (galaxy.truth.psf_fwhm or 0.0), config.nms)
             for galaxy, *seen in zip(test, *each, strict=True)
         ]
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from workbench.clumps.request import Request
     from workbench.clumps.training import TrainOptions
 
-SIZES = (100, 200, 400, 800, 1600, 3200, 5000)
 VALIDATIONS = 6  # of a run, to choose its epoch
 SCORE = "score.json"  # in a run's folder: its score on the test galaxies
 GOAL = 0.8  # completeness and purity of the paper

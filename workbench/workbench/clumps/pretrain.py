@@ -22,7 +22,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from safetensors.torch import save
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from workbench.clumps import backbones
 from workbench.clumps.extras import need
@@ -118,19 +118,6 @@ class PretrainOptions:
     workers: int | None = None
 
 
-class _Numbers(Dataset[int]):
-    """The first `number` of something; what they stand for is put together by the batch."""
-
-    def __init__(self, first: int, number: int) -> None:
-        self.first, self.number = first, number
-
-    def __len__(self) -> int:
-        return self.number
-
-    def __getitem__(self, index: int) -> int:
-        return self.first + index
-
-
 class _Stamps:
     """Centred stamps (N, 3, 160, 160) bytes with their votes (N, answers)."""
 
@@ -211,13 +198,10 @@ def _fit(
         enable_progress_bar=progress, enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
     learning = len(stamps.images) - held
-    load = partial(DataLoader, batch_size=options.batch)
-    watched = load(_Numbers(learning, held), collate_fn=partial(stamps.batch, turned=False))
-    trainer.fit(
-        model,
-        load(_Numbers(0, learning), shuffle=True, collate_fn=partial(stamps.batch, turned=True)),
-        watched,
-    )
+    load: Any = partial(DataLoader, batch_size=options.batch)  # of numbers, put together by batch
+    watched = load(range(learning, learning + held), collate_fn=partial(stamps.batch, turned=False))
+    turned = partial(stamps.batch, turned=True)
+    trainer.fit(model, load(range(learning), shuffle=True, collate_fn=turned), watched)
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     with torch.inference_mode():
         told = torch.cat([model(batch["image"].to(model.device)).cpu() for batch in watched])

@@ -1,4 +1,4 @@
-"""Detection in pictures seen in several orientations, the scores averaged.
+"""Detection in pictures seen several times, in other orientations, the scores averaged.
 
 The sky has no up: what is found in one orientation alone is more often false than what is found in
 all. Costs as many times the time.
