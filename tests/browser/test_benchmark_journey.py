@@ -49,11 +49,11 @@ def test_a_sweep_is_cancelled_resumed_and_finished(page: Page, lab: Lab) -> None
     notebook.shot("bench-done")
 
     lines = figure.locator(".scatterlayer .trace")
-    by_head_size = notebook.ask("[len(line.x) for line in panel.drawing.children[0].data]")
+    by_head_size = notebook.ask("[len(line.x) for line in panel.figure.data]")
     page.locator("select").filter(has_text="head size").select_option("batch")
     expect(figure.locator(".xtitle")).to_have_text("batch")
     assert lines.count() >= 2
-    assert notebook.ask("[len(line.x) for line in panel.drawing.children[0].data]") != by_head_size
+    assert notebook.ask("[len(line.x) for line in panel.figure.data]") != by_head_size
     notebook.shot("bench-batch")
 
     button(page, "Start again").click()
