@@ -23,12 +23,13 @@ class Background:
     message
         What is going on, for people.
     changed
-        Called after each change of these, from the thread that made it.
+        Called after each change of these, from the thread that made it, by one at a time.
     """
 
     def __init__(self, message: str, changed: Callable[[], None] | None = None) -> None:
         self.phase, self.message = READY, message
         self.changed = changed or _nothing
+        self._telling = threading.RLock()  # the button's thread and the work's share a view
         self._thread: threading.Thread | None = None
 
     def wait(self, seconds: float | None = None) -> None:
@@ -50,7 +51,11 @@ class Background:
 
     def _say(self, phase: str, message: str) -> None:
         self.phase, self.message = phase, message
-        self.changed()
+        self._tell()
+
+    def _tell(self) -> None:
+        with self._telling:
+            self.changed()
 
 
 class Resumable(Background):
@@ -75,7 +80,7 @@ class Resumable(Background):
         self.wait()
         self._cancel.clear()
         self._begin(self._guarded)
-        self.changed()
+        self._tell()
 
     def cancel(self) -> None:
         """Ask to stop soon; what is done is kept on disk."""
