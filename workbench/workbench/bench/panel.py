@@ -7,17 +7,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as w
-import plotly.graph_objects as go
 import torch
 
 from workbench import background
 from workbench.bench import figures, plan, session, tables
 from workbench.bench.case import DIRECTIONS
 from workbench.errors import WorkbenchError
+from workbench.widgets.live_figure import LiveFigure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    import plotly.graph_objects as go
 
     from workbench.bench.case import Case
 
@@ -57,7 +59,7 @@ class BenchPanel(w.VBox):  # type: ignore[misc]
         self.direction = w.Dropdown(
             options=[(text, key) for key, text in DIRECTIONS.items()], description="time of"
         )
-        self.figure = go.FigureWidget(self._nothing())
+        self.figure = LiveFigure(self._nothing())
         self._drawn, self._drawing = 0.0, threading.Lock()
         for choice in (self.over, self.direction):
             choice.observe(self._chosen, "value")
@@ -114,12 +116,8 @@ class BenchPanel(w.VBox):  # type: ignore[misc]
         return figure.update_xaxes(range=[0, 3]).update_yaxes(range=[-1, 3])
 
 
-def _show(shown: go.FigureWidget, figure: go.Figure) -> None:
-    """Bring a figure on the page to the lines and titles of another.
-
-    A new one in its place would bring all of plotly along, 5 MB, for which a browser on two cores
-    takes 1.8 s; anywidget gives a widget 2 s to start, and never shows one that is late.
-    """
+def _show(shown: LiveFigure, figure: go.Figure) -> None:
+    """Bring a figure on the page to the lines and titles of another."""
     if shown.layout.title.text != figure.layout.title.text:  # another axis, direction or problem
         shown.data = ()
         shown.update_layout(

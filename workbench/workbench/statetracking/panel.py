@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets as w
-import plotly.graph_objects as go
 import torch
 
 from workbench import background
 from workbench.statetracking import figures, session, study
 from workbench.statetracking.settings import MODELS
 from workbench.statetracking.tasks import TASKS
+from workbench.widgets.live_figure import LiveFigure
 
 _WIDTH = 410  # pixel: two of them beside each other in a notebook's column
 _REDRAW_SECONDS = 0.4  # a browser takes about 0.1 s for both figures
@@ -66,7 +66,7 @@ class TrainingPanel(w.VBox):  # type: ignore[misc]
         )
         self.session = session.Session(runs, self.folder, self.device, self._changed)
         self.curve, self.length = (
-            go.FigureWidget(figures.empty(kind, runs)) for kind in ("curve", "length")
+            LiveFigure(figures.empty(kind, runs)) for kind in ("curve", "length")
         )
         where = torch.cuda.get_device_name() if self.device != "cpu" else "this CPU"
         for figure, title in ((self.curve, "training"), (self.length, "longer words")):

@@ -23,6 +23,7 @@ from workbench.tuning.records import HERE, Point, agreement, recorded
 from workbench.tuning.run import Device
 from workbench.widgets import html
 from workbench.widgets.config_explorer import ConfigExplorer
+from workbench.widgets.live_figure import LiveFigure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +58,7 @@ class LaunchTuner(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no type
         self._measure.on_click(lambda _button: self.measure())
         self._named = w.HTML()
         self._summary = w.HTML()
-        self.figure = go.FigureWidget()
+        self.figure = LiveFigure()
         try:
             self.points = list(recorded() if points is None else points)
         except WorkbenchError as error:

@@ -14,6 +14,7 @@ from workbench.clumps.panels.evaluation_state import STEPS, EvaluationState, Sco
 from workbench.clumps.panels.outcome import Fate
 from workbench.colours import BLUE, GREEN, PURPLE, VERMILION
 from workbench.plotting import TEMPLATE
+from workbench.widgets.live_figure import LiveFigure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +58,7 @@ class EvaluationPanel(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no 
         self.threshold = w.FloatText(step=None, layout=w.Layout(width="7em"))
         self.pin = w.Button(description="Compare with this one", layout=w.Layout(width="15em"))
         self.verdict, self.changed = w.HTML(), w.HTML()
-        self.curve = go.FigureWidget(_empty())
+        self.curve = LiveFigure(_empty())
         self.galaxies, self.missed, self.false = (w.Image(format="png") for _ in range(3))
         self.titles = {fate: w.HTML() for fate in (Fate.MISSED, Fate.FALSE)}
         self._choose()

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as w
-import plotly.graph_objects as go
 
 from workbench import background
 from workbench.clumps.panels import curves, outcome, recorded
 from workbench.clumps.panels.small import small_plan
 from workbench.clumps.panels.training_session import SHOWN, TrainingSession
+from workbench.widgets.live_figure import LiveFigure
 
 if TYPE_CHECKING:
     from workbench.clumps.run import Plan
@@ -52,12 +52,12 @@ class TrainingPanel(w.VBox):  # type: ignore[misc]  # ipywidgets publishes no ty
         self.again = w.Button(description="Start again", icon="trash")
         self.progress = w.FloatProgress(0, min=0, max=1, layout=w.Layout(width="16em"))
         self.status = w.Label()
-        self.live = go.FigureWidget(curves.empty(plan.options.epochs))
+        self.live = LiveFigure(curves.empty(plan.options.epochs))
         self.live.update_layout(
             title={"text": f"{_name(plan)}<br><sup>measured here</sup>"},
             width=_WIDTH,
         )
-        self.record = go.FigureWidget(
+        self.record = LiveFigure(
             recorded.training_figure(recorded.training_run()).update_layout(width=_WIDTH)
         )
         self.seen = w.SelectionSlider(
