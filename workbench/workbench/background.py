@@ -51,9 +51,10 @@ class Background:
 
     def _say(self, phase: str, message: str) -> None:
         self.phase, self.message = phase, message
-        self._tell()
+        self.tell()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Call `changed` once no other thread is in it."""
         with self._telling:
             self.changed()
 
@@ -80,7 +81,7 @@ class Resumable(Background):
         self.wait()
         self._cancel.clear()
         self._begin(self._guarded)
-        self._tell()
+        self.tell()
 
     def cancel(self) -> None:
         """Ask to stop soon; what is done is kept on disk."""

@@ -57,8 +57,8 @@ def test_choices_and_progress_draw_from_two_threads(measured: Path) -> None:
     stop = threading.Event()
 
     def progress() -> None:
-        while not stop.is_set():
-            panel._changed()
+        while not stop.wait(0.01):
+            panel.session.tell()
 
     told = threading.Thread(target=progress)
     told.start()
@@ -69,5 +69,4 @@ def test_choices_and_progress_draw_from_two_threads(measured: Path) -> None:
     finally:
         stop.set()
         told.join()
-    panel._changed()
     assert points(panel.figure) == points(figures.scaling(sweep, "head_dim", "forward"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +59,7 @@ class BenchPanel(w.VBox):  # type: ignore[misc]
             options=[(text, key) for key, text in DIRECTIONS.items()], description="time of"
         )
         self.figure = LiveFigure(self._nothing())
-        self._drawn, self._drawing = 0.0, threading.Lock()
+        self._drawn = 0.0
         for choice in (self.over, self.direction):
             choice.observe(self._chosen, "value")
         self.session = session.Session(
@@ -83,7 +82,8 @@ class BenchPanel(w.VBox):  # type: ignore[misc]
 
     def _chosen(self, change: Any) -> None:
         del change
-        self._draw()
+        self._drawn = 0.0  # at once, also while running
+        self.session.tell()
 
     def _changed(self) -> None:
         """Show the session as it is; the figure at most every `_REDRAW_SECONDS` while running."""
@@ -101,14 +101,13 @@ class BenchPanel(w.VBox):  # type: ignore[misc]
             self._draw()
 
     def _draw(self) -> None:
-        """Draw what is there so far, from whichever thread knows of it."""
+        """Draw what is there so far."""
         try:
             figure = figures.scaling(self.session.sweep, self.over.value, self.direction.value)
         except WorkbenchError:  # nothing is timed yet
             figure = self._nothing()
-        with self._drawing:
-            _show(self.figure, figure)
-            self._drawn = time.monotonic()
+        _show(self.figure, figure)
+        self._drawn = time.monotonic()
 
     def _nothing(self) -> go.Figure:
         over, direction = self.over.value, self.direction.value

@@ -59,7 +59,7 @@ class Session(Background):
             job = Job(str(self.path), self.cases, self.plan, ("a notebook",), self.device)
             self._supervisor = Supervisor(job)
             self._begin(self._run)
-        self._tell()
+        self.tell()
 
     def cancel(self) -> None:
         """End the process that times at once; what is in the file stays."""
