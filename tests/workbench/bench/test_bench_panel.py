@@ -54,19 +54,14 @@ def test_starting_again_empties_the_figure(measured: Path) -> None:
 
 def test_choices_and_progress_draw_from_two_threads(measured: Path) -> None:
     panel, sweep = BenchPanel(measured, device="cpu"), Sweep.open(measured, here=True)
-    stop = threading.Event()
 
     def progress() -> None:
-        while not stop.wait(0.01):
+        for _ in range(20):
             panel.session.tell()
 
     told = threading.Thread(target=progress)
     told.start()
-    try:
-        for _ in range(5):
-            for over in ("batch", "steps", "head_dim"):
-                panel.over.value = over
-    finally:
-        stop.set()
-        told.join()
+    for over in ("batch", "steps", "head_dim") * 5:
+        panel.over.value = over
+    told.join()
     assert points(panel.figure) == points(figures.scaling(sweep, "head_dim", "forward"))
