@@ -21,3 +21,8 @@ class MissingExtraError(WorkbenchError):
             f"{command} needs {missing}, which is not installed; "
             f'run `pip install "flashclump[{extra}]"` or `make lab`'
         )
+        self._given = (command, extra, missing)
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        """Keep what it was made of, so that it comes whole out of a pool of processes."""
+        return type(self), self._given

@@ -5,16 +5,27 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from workbench.cli import main
 from workbench.clumps.detecting import run_detector
+from workbench.clumps.detector import build
+from workbench.clumps.detector_config import DetectorConfig
 from workbench.clumps.evaluate import match_all, rates
 from workbench.clumps.export import write_data
 from workbench.clumps.request import Request
 from workbench.clumps.simulate import simulate
-from workbench.clumps.weights import read_card, refuse_known, shipped, simulated
+from workbench.clumps.turned import average_each
+from workbench.clumps.weights import (
+    card_threshold,
+    read_card,
+    refuse_known,
+    save_detector,
+    shipped,
+    simulated,
+)
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -84,3 +95,38 @@ def test_detection_needs_no_weights_named(
     threshold = read_card(shipped())["threshold"]
     assert (frame["score"] >= threshold).all()
     assert frame["ra"].notna().all()
+
+
+def test_several_look_together_and_their_scores_are_averaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.set_num_threads(1)
+    galaxies = [simulate(UNSEEN, index) for index in range(3)]
+    pair = [simulated(), shipped()]
+    alone = [[one for _, one in run_detector(path, galaxies, device="cpu")] for path in pair]
+    together = [one for _, one in run_detector(pair, galaxies, device="cpu")]
+    joined = average_each(alone, galaxies, DetectorConfig().nms)
+    for found, expected, first, second in zip(together, joined, *alone, strict=True):
+        assert len(found)
+        np.testing.assert_allclose(found.scores, expected.scores)
+        np.testing.assert_allclose(found.boxes, expected.boxes)
+        assert found.scores.max() <= (first.scores.max() + second.scores.max()) / 2 + 1e-9
+    write_data(galaxies, tmp_path)
+    given = [
+        "clumps", "detect", str(tmp_path / "images"), "--catalog", str(tmp_path / "labels.parquet"),
+        "--weights", str(pair[0]), "--weights", str(pair[1]), "--out", str(tmp_path / "found.csv"),
+    ]  # fmt: skip
+    assert main(given) == 0
+    mean = (card_threshold(pair[0]) + card_threshold(pair[1])) / 2
+    assert f"score >= {mean:.3f} in 3 pictures" in capsys.readouterr().out
+    counted = sum(int((found.scores >= mean).sum()) for found in together)
+    assert len(pd.read_csv(tmp_path / "found.csv")) == counted
+
+
+def test_none_and_detectors_of_other_bands_do_not_look_together(tmp_path: Path) -> None:
+    with pytest.raises(WorkbenchError, match="no detector; give one"):
+        next(run_detector([], []))
+    config = DetectorConfig(bands=5)
+    save_detector(tmp_path / "five.safetensors", build(config), config, {})
+    with pytest.raises(WorkbenchError, match=r"takes 5 bands, .*clumps.safetensors 3"):
+        next(run_detector([shipped(), tmp_path / "five.safetensors"], []))

@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from workbench.audit import cli as audit
@@ -112,11 +113,12 @@ def _add_detect(commands: Any) -> None:
     )
     add = parser.add_argument
     add("pictures", help="a picture or a folder of pictures (PNG, JPEG, FITS)")
-    add("--weights", help="detector (.safetensors); default the one that comes along")
+    add("--weights", action="append", help="detector (.safetensors); default the one that comes "
+        "along; given again: several look together")  # fmt: skip
     add("--catalog", help="table with file and psf_fwhm_r_px, or psf_fwhm_r_arcsec and "
         "arcsec_per_px; ra, dec")  # fmt: skip
     add("--psf-px", type=float, help="PSF FWHM in pixels of pictures not in the catalogue")
-    add("--threshold", type=float, help="least score; default the card's")
+    add("--threshold", type=float, help="least score; default the card's, of several the mean")
     add("--min-flux-ratio", type=float, default=0.0, metavar="RATIO", help="for a catalogue of "
         "clumps of at least this part of their galaxy's u light: scores say how sure such a one "
         "is")  # fmt: skip
@@ -131,7 +133,7 @@ def _run_detect(args: argparse.Namespace) -> int:
     from workbench.clumps.pictures import Report, Stretch  # noqa: PLC0415
     from workbench.clumps.weights import bands, card_threshold, shipped  # noqa: PLC0415
 
-    weights = args.weights or shipped()
+    weights = args.weights or [shipped()]
     if args.psf_px is not None and not args.psf_px > 0:
         raise WorkbenchError(f"--psf-px {args.psf_px}; expected a positive number of pixels")
     if not 0 <= args.min_flux_ratio < 1:
@@ -139,10 +141,10 @@ def _run_detect(args: argparse.Namespace) -> int:
     report, began = Report(), time.monotonic()
     threshold = args.threshold
     if threshold is None:
-        threshold = card_threshold(weights, args.min_flux_ratio)
+        threshold = fmean(card_threshold(one, args.min_flux_ratio) for one in weights)
     found = detecting.run_detector(
         weights, folder.load(args.pictures, catalog=args.catalog, report=report,
-                             stretch=Stretch(channels=bands(weights))),
+                             stretch=Stretch(channels=bands(weights[0]))),
         psf_fwhm=args.psf_px, host=host_rule(args), merged=args.merge, report=report,
         orientations=args.orientations, min_flux_ratio=args.min_flux_ratio,
     )  # fmt: skip

@@ -22,21 +22,12 @@ from workbench.clumps.matching import Criterion, Detections
 from workbench.clumps.postprocess import on_galaxy
 from workbench.clumps.report import Method, report
 from workbench.clumps.request import FOLDS, Request
-from workbench.clumps.run import DETECTOR, Plan, train, validated
-from workbench.clumps.samples import sample
+from workbench.clumps.run import DETECTOR, Plan, train
 from workbench.clumps.sources import galaxies
-from workbench.clumps.turned import SAME_FWHM, average
-from workbench.clumps.weights import (
-    averaged,
-    card_path,
-    load_detector,
-    read_card,
-    save_detector,
-)
-from workbench.errors import WorkbenchError
+from workbench.clumps.weights import card_path, load_detector, read_card
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -67,7 +58,8 @@ class Study:
     options
         Of the fine-tuning.
     folder
-        Of the runs, ``fold0`` to ``fold4`` and ``all``; finished ones are not trained again.
+        Of the runs, ``fold0`` to ``fold4`` and ``all``, second ones ``fold0-1`` and so on; finished
+        ones are not trained again.
     place
         Folder of converted Stripe 82 data; by default that of ``FLASHCLUMP_DATA``, or a download.
     cache
@@ -77,7 +69,7 @@ class Study:
     workers
         Processes that make simulated galaxies; by default one a core.
     runs
-        Fine-tunings of each fold, of different seeds, whose weights are averaged.
+        Fine-tunings of each fold, of different seeds: the first is scored alone, and all together.
     """
 
     start_from: str
@@ -105,46 +97,13 @@ class Study:
             repeats=REPEATS, beside=self.made(BESIDE),
         )  # fmt: skip
 
-    def place_of(self, fold: int | None) -> Path:
-        """Return the folder of the detector of `fold`."""
-        return self.folder / ("all" if fold is None else f"fold{fold}")
-
-    def run(self, fold: int | None, run: int) -> Path:
-        """Return one of the detectors of `fold`; trained now if it is not there."""
-        folder = self.place_of(fold)
-        folder = folder if self.runs == 1 else folder / f"run{run}"
+    def weights(self, fold: int | None, run: int = 0) -> Path:
+        """Return a detector of `fold`, None: of all galaxies; trained now if it is not there."""
+        name = "all" if fold is None else f"fold{fold}"
+        folder = self.folder / (f"{name}-{run}" if run else name)
         if not (folder / DETECTOR).is_file():
             train(self.plan(fold, run), folder, progress=False)
         return folder / DETECTOR
-
-    def weights(self, fold: int | None) -> Path:
-        """Return the detector of `fold`, None: of all galaxies; trained now if it is not there.
-
-        Raises
-        ------
-        WorkbenchError
-            There is one that is the mean of another number of runs.
-        """
-        path = self.place_of(fold) / DETECTOR
-        if path.is_file():
-            known = len(read_card(path)["training"].get("mean_of_seeds", [0]))
-            if known != self.runs:
-                raise WorkbenchError(
-                    f"{path} is of {known} runs, asked for {self.runs}; give another folder"
-                )
-            return path
-        parts = [self.run(fold, run) for run in range(self.runs)]
-        if parts != [path]:
-            model, config = averaged(parts)
-            valid = [sample(one, config.pixels_per_fwhm) for one in galaxies(self.made(WATCHED))]
-            card = read_card(parts[0])
-            seeds = [read_card(part)["training"]["options"]["seed"] for part in parts]
-            save_detector(path, model, config, {
-                **validated(model, config, valid, self.options.min_flux_ratio),
-                "training": {**card["training"], "mean_of_seeds": seeds},
-                **{name: card[name] for name in ("date", "commit", "licence")},
-            })  # fmt: skip
-        return path
 
     def tests(self) -> list[list[Galaxy]]:
         """Return the galaxies of each fold."""
@@ -153,18 +112,11 @@ class Study:
             for fold in range(FOLDS)
         ]
 
-    def found(self, weights: Path | str, test: Iterable[Galaxy]) -> list[Detections]:
-        """Return what a detector finds in each picture."""
+    def found(
+        self, weights: Path | str | Sequence[Path], test: Iterable[Galaxy]
+    ) -> list[Detections]:
+        """Return what a detector, or several together, find in each picture."""
         return [one for _, one in run_detector(weights, test, orientations=self.orientations)]
-
-    def found_by_all(self, fold: int, test: list[Galaxy]) -> list[Detections]:
-        """Return what the runs of `fold` find in each picture, their scores averaged."""
-        _, config, _ = load_detector(self.start_from)
-        each = [self.found(self.run(fold, run), test) for run in range(self.runs)]
-        return [
-            average(seen, SAME_FWHM * (galaxy.truth.psf_fwhm or 0.0), config.nms)
-            for galaxy, *seen in zip(test, *each, strict=True)
-        ]
 
 
 def cross_validate(study: Study) -> dict[str, Any]:
@@ -176,8 +128,9 @@ def cross_validate(study: Study) -> dict[str, Any]:
     truths = [galaxy.truth for test in tests for galaxy in test]
     named = [("fine-tuned on the other folds", tuned), ("not fine-tuned", plain)]
     if study.runs > 1:
-        every = [study.found_by_all(fold, test) for fold, test in enumerate(tests)]
-        named.append(("fine-tuned on the other folds, all runs together", every))
+        every = [[study.weights(fold, run) for run in range(study.runs)] for fold in range(FOLDS)]
+        together = [study.found(paths, test) for paths, test in zip(every, tests, strict=True)]
+        named.append((f"fine-tuned on the other folds, {study.runs} together", together))
     named += [(f"{name}{ON_HOST}", on_hosts(found, tests)) for name, found in named]
     named += [(f"{name}{BY_LIGHT}", found) for name, found in named if name.endswith(ON_HOST)]
     methods = [_method(name, found, tests) for name, found in named]
@@ -198,14 +151,18 @@ def cross_validate(study: Study) -> dict[str, Any]:
     return result
 
 
-def fine_tune_on_all(study: Study) -> Path:
-    """Fine-tune on every galaxy, in the way that the folds score; return the detector.
+def fine_tune_on_all(study: Study) -> list[Path]:
+    """Fine-tune on every galaxy, in the way that the folds score; return the detector of each run.
 
-    Thresholds and scores on its card are those of the folds, on galaxies that these never saw.
+    Thresholds and scores on their cards are those of the folds, on galaxies that these never saw.
     """
-    path, tests = study.weights(None), study.tests()
+    return [_tuned_on_all(study, run) for run in range(study.runs)]
+
+
+def _tuned_on_all(study: Study, run: int) -> Path:
+    path, tests = study.weights(None, run), study.tests()
     found = [one for fold, test in enumerate(tests)
-             for one in study.found(study.weights(fold), test)]  # fmt: skip
+             for one in study.found(study.weights(fold, run), test)]  # fmt: skip
     truths = [galaxy.truth for test in tests for galaxy in test]
     card = read_card(path)
     matches = evaluate.match_all(found, truths)

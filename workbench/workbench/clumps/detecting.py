@@ -31,7 +31,7 @@ BATCH = 16  # pictures: more gain nothing on a CPU and fit every GPU
 
 
 def run_detector(
-    weights: Path | str,
+    weights: Path | str | Sequence[Path | str],
     galaxies: Iterable[Galaxy],
     *,
     psf_fwhm: float | None = None,
@@ -47,7 +47,7 @@ def run_detector(
     Parameters
     ----------
     weights
-        A detector's safetensors file.
+        A detector's safetensors file, or several: their scores are averaged as over orientations.
     psf_fwhm
         Pixels, for pictures whose own is unknown.
     host, merged
@@ -65,23 +65,25 @@ def run_detector(
     ------
     WorkbenchError
         The weights cannot be read, do not tell brightness where `min_flux_ratio` asks for it, or
-        a picture's PSF is unknown.
+        a picture's PSF is unknown; several take other pictures than each other.
     """
     torch = need("torch")
-    from workbench.clumps.turned import detect_turned  # noqa: PLC0415 - torch takes seconds
-    from workbench.clumps.weights import load_detector  # noqa: PLC0415
+    from workbench.clumps.turned import average_each, detect_turned  # noqa: PLC0415 - takes seconds
+    from workbench.clumps.weights import load_detectors  # noqa: PLC0415
 
-    model, config, _ = load_detector(weights)
-    if min_flux_ratio > 0 and not config.brightness:
-        raise WorkbenchError(
-            f"{weights}: an older detector that does not tell how bright a clump is; train it "
-            "anew, or leave the flux ratio out"
-        )
-    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    detectors = load_detectors([weights] if isinstance(weights, Path | str) else weights)
+    for path, _, config in detectors:
+        if min_flux_ratio > 0 and not config.brightness:
+            raise WorkbenchError(
+                f"{path}: an older detector that does not tell how bright a clump is; train it "
+                "anew, or leave the flux ratio out"
+            )
+    for _, model, _ in detectors:
+        model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     known = _with_psf(galaxies, psf_fwhm, report)
     while batch := list(itertools.islice(known, BATCH)):
-        each = detect_turned(model, config, batch, orientations)
-        for galaxy, one in zip(batch, each, strict=True):
+        seen = [detect_turned(model, config, batch, orientations) for _, model, config in detectors]
+        for galaxy, one in zip(batch, average_each(seen, batch, config.nms), strict=True):
             found = one if host is None else on_galaxy(one, galaxy, host)
             if min_flux_ratio > 0:
                 found = replace(found, scores=found.scores_at(min_flux_ratio), brighter=None)

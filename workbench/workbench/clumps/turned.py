@@ -1,7 +1,8 @@
-"""Detection in pictures seen several times, in other orientations, the scores averaged.
+"""Detection in pictures seen several times, the scores averaged.
 
-The sky has no up: what is found in one orientation alone is more often false than what is found in
-all. Costs as many times the time.
+In other orientations: the sky has no up, and what is found in one alone is more often false than
+what is found in all. By several detectors: what few galaxies teach depends on the order that they
+were seen in. Each look costs as many times the time.
 """
 
 from __future__ import annotations
@@ -44,16 +45,22 @@ def detect_turned(
     if orientations == 1:
         return detect(model, config, galaxies)
     seen = [
-        detect(model, config, [turn(galaxy, which) for galaxy in galaxies])
+        [turned_back(one, galaxy.truth, which) for one, galaxy in zip(found, galaxies, strict=True)]
         for which in range(orientations)
+        if (found := detect(model, config, [turn(galaxy, which) for galaxy in galaxies]))
     ]
+    return average_each(seen, galaxies, config.nms)
+
+
+def average_each(
+    seen: Sequence[Sequence[Detections]], galaxies: Sequence[Galaxy], overlap: float
+) -> list[Detections]:
+    """Return for each picture the `average` of what each of `seen` found there."""
+    if len(seen) == 1:
+        return list(seen[0])
     return [
-        average(
-            [turned_back(found[k], galaxy.truth, which) for which, found in enumerate(seen)],
-            SAME_FWHM * (galaxy.truth.psf_fwhm or 0.0),
-            config.nms,
-        )
-        for k, galaxy in enumerate(galaxies)
+        average(its, SAME_FWHM * (galaxy.truth.psf_fwhm or 0.0), overlap)
+        for galaxy, *its in zip(galaxies, *seen, strict=True)
     ]
 
 
