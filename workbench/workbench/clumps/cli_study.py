@@ -140,7 +140,7 @@ def _add_folds(commands: Any) -> None:
     parser = commands.add_parser(
         "cross-validate",
         help="Stripe 82 in five folds: zero-shot and fine-tuned",
-        description="Fine-tunes five times, each on three folds; scores every galaxy once.",
+        description="Fine-tunes five times, each on four folds; scores every galaxy once.",
     )
     add = parser.add_argument
     add("--from", dest="start_from", required=True, help="detector (.safetensors) to start from")
