@@ -7,15 +7,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from clump_cases import disk_galaxy
 from workbench.clumps import crossval
 from workbench.clumps.brightness import flux_ratios
+from workbench.clumps.detector import build
+from workbench.clumps.detector_config import DetectorConfig
 from workbench.clumps.galaxy import Galaxy
 from workbench.clumps.inject import Clump, inject
 from workbench.clumps.run import DETECTOR
 from workbench.clumps.stretch import VIEWER
 from workbench.clumps.training import TrainOptions
-from workbench.clumps.weights import simulated
+from workbench.clumps.weights import (
+    averaged,
+    load_detector,
+    read_card,
+    save_detector,
+    simulated,
+)
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -56,12 +65,36 @@ def test_a_fold_never_sees_its_galaxies_and_simulated_ones_go_along(tmp_path: Pa
     assert plan.settings()["beside"] == plan.beside.describe()
 
 
-def test_the_first_run_of_a_fold_stands_alone_and_all_look_together(tmp_path: Path) -> None:
-    study = crossval.Study(str(simulated()), TrainOptions(seed=5), tmp_path, runs=2)
-    assert [study.plan(3, run).options.seed for run in range(2)] == [5, 6]
-    for folder in ("fold3", "fold3-1", "all-1"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / DETECTOR).write_bytes(b"")
-    assert study.weights(3) == tmp_path / "fold3" / DETECTOR
-    assert study.weights(3, 1) == tmp_path / "fold3-1" / DETECTOR
-    assert study.weights(None, 1) == tmp_path / "all-1" / DETECTOR
+def test_the_weights_of_the_runs_of_a_fold_are_averaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crossval, "WATCHED", replace(crossval.WATCHED, number=1))
+    config = DetectorConfig()
+    for run in range(2):
+        torch.manual_seed(run)
+        training = {"options": {"seed": run}}
+        known = {"training": training, "date": "d", "commit": "c", "licence": "l"}
+        save_detector(tmp_path / f"fold1/run{run}" / DETECTOR, build(config), config, known)
+    study = crossval.Study("none", TrainOptions(), tmp_path, workers=1, runs=2)
+    path = study.weights(1)
+    first, second, mean = (
+        load_detector(tmp_path / "fold1" / part / DETECTOR)[0].state_dict()
+        for part in ("run0", "run1", ".")
+    )
+    for name, value in mean.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(
+                value, (first[name] + second[name]) / 2, rtol=1e-3, atol=1e-5
+            )
+    card = read_card(path)
+    assert card["training"]["mean_of_seeds"] == [0, 1]
+    assert card["validation"]["galaxies"] == 1
+    assert study.weights(1) == path
+    with pytest.raises(WorkbenchError, match="is of 2 runs, asked for 1"):
+        replace(study, runs=1).weights(1)
+    with pytest.raises(WorkbenchError, match="mean of no detectors"):
+        averaged([])
+    other = replace(config, context=0)
+    save_detector(tmp_path / "other.safetensors", build(other), other, {})
+    with pytest.raises(WorkbenchError, match="its config is not that of"):
+        averaged([path, tmp_path / "other.safetensors"])

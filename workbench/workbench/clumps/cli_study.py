@@ -147,9 +147,8 @@ def _add_folds(commands: Any) -> None:
     add("--folder", help="converted s82 data; default that of FLASHCLUMP_DATA, or a download")
     add("--only", type=count, help="train this fold alone (0 to 4), score nothing")
     add("--runs", type=positive, default=1,
-        help="fine-tunings of a fold: the first is scored alone, and all together")  # fmt: skip
-    add("--only-run", type=count, help="train this run alone, from 0, of the fold of --only, else "
-        "on all galaxies; score nothing")  # fmt: skip
+        help="fine-tunings of a fold: their mean weights are scored, and all together")  # fmt: skip
+    add("--only-run", type=count, help="train this run alone, from 0, of --only or --everything")
     add("--everything", action="store_true",
         help="fine-tune on all galaxies; its thresholds are those of the folds")  # fmt: skip
     add("--orientations", type=positive, default=1, help="in which a picture is seen when scored")
@@ -178,11 +177,14 @@ def _run_folds(args: argparse.Namespace) -> int:
     )  # fmt: skip
     study = Study(args.start_from, options, Path(args.out), args.folder, args.cache,
                   args.orientations, args.workers, args.runs)  # fmt: skip
-    if args.only is not None or args.only_run is not None:
-        say(str(study.weights(args.only, args.only_run or 0)))
+    if args.only_run is not None:
+        say(str(study.run(args.only, args.only_run)))
+        return 0
+    if args.only is not None:
+        say(str(study.weights(args.only)))
         return 0
     if args.everything:
-        say("\n".join(map(str, fine_tune_on_all(study))))
+        say(str(fine_tune_on_all(study)))
         return 0
     result = cross_validate(study)
     report.write_report(Path(args.out), result)

@@ -22,9 +22,17 @@ from workbench.clumps.matching import Criterion, Detections
 from workbench.clumps.postprocess import on_galaxy
 from workbench.clumps.report import Method, report
 from workbench.clumps.request import FOLDS, Request
-from workbench.clumps.run import DETECTOR, Plan, train
+from workbench.clumps.run import DETECTOR, Plan, train, validated
+from workbench.clumps.samples import sample
 from workbench.clumps.sources import galaxies
-from workbench.clumps.weights import card_path, load_detector, read_card
+from workbench.clumps.weights import (
+    averaged,
+    card_path,
+    load_detector,
+    read_card,
+    save_detector,
+)
+from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,8 +66,7 @@ class Study:
     options
         Of the fine-tuning.
     folder
-        Of the runs, ``fold0`` to ``fold4`` and ``all``, second ones ``fold0-1`` and so on; finished
-        ones are not trained again.
+        Of the runs, ``fold0`` to ``fold4`` and ``all``; finished ones are not trained again.
     place
         Folder of converted Stripe 82 data; by default that of ``FLASHCLUMP_DATA``, or a download.
     cache
@@ -69,7 +76,7 @@ class Study:
     workers
         Processes that make simulated galaxies; by default one a core.
     runs
-        Fine-tunings of each fold, of different seeds: the first is scored alone, and all together.
+        Fine-tunings of each fold, of different seeds, whose weights are averaged.
     """
 
     start_from: str
@@ -97,13 +104,46 @@ class Study:
             repeats=REPEATS, beside=self.made(BESIDE),
         )  # fmt: skip
 
-    def weights(self, fold: int | None, run: int = 0) -> Path:
-        """Return a detector of `fold`, None: of all galaxies; trained now if it is not there."""
-        name = "all" if fold is None else f"fold{fold}"
-        folder = self.folder / (f"{name}-{run}" if run else name)
+    def place_of(self, fold: int | None) -> Path:
+        """Return the folder of the detector of `fold`."""
+        return self.folder / ("all" if fold is None else f"fold{fold}")
+
+    def run(self, fold: int | None, run: int) -> Path:
+        """Return one of the detectors of `fold`; trained now if it is not there."""
+        folder = self.place_of(fold)
+        folder = folder if self.runs == 1 else folder / f"run{run}"
         if not (folder / DETECTOR).is_file():
             train(self.plan(fold, run), folder, progress=False)
         return folder / DETECTOR
+
+    def weights(self, fold: int | None) -> Path:
+        """Return the detector of `fold`, None: of all galaxies; trained now if it is not there.
+
+        Raises
+        ------
+        WorkbenchError
+            There is one that is the mean of another number of runs.
+        """
+        path = self.place_of(fold) / DETECTOR
+        if path.is_file():
+            known = len(read_card(path)["training"].get("mean_of_seeds", [0]))
+            if known != self.runs:
+                raise WorkbenchError(
+                    f"{path} is of {known} runs, asked for {self.runs}; give another folder"
+                )
+            return path
+        parts = [self.run(fold, run) for run in range(self.runs)]
+        if parts != [path]:
+            model, config = averaged(parts)
+            valid = [sample(one, config.pixels_per_fwhm) for one in galaxies(self.made(WATCHED))]
+            card = read_card(parts[0])
+            seeds = [read_card(part)["training"]["options"]["seed"] for part in parts]
+            save_detector(path, model, config, {
+                **validated(model, config, valid, self.options.min_flux_ratio),
+                "training": {**card["training"], "mean_of_seeds": seeds},
+                **{name: card[name] for name in ("date", "commit", "licence")},
+            })  # fmt: skip
+        return path
 
     def tests(self) -> list[list[Galaxy]]:
         """Return the galaxies of each fold."""
@@ -128,7 +168,7 @@ def cross_validate(study: Study) -> dict[str, Any]:
     truths = [galaxy.truth for test in tests for galaxy in test]
     named = [("fine-tuned on the other folds", tuned), ("not fine-tuned", plain)]
     if study.runs > 1:
-        every = [[study.weights(fold, run) for run in range(study.runs)] for fold in range(FOLDS)]
+        every = [[study.run(fold, run) for run in range(study.runs)] for fold in range(FOLDS)]
         together = [study.found(paths, test) for paths, test in zip(every, tests, strict=True)]
         named.append((f"fine-tuned on the other folds, {study.runs} together", together))
     named += [(f"{name}{ON_HOST}", on_hosts(found, tests)) for name, found in named]
@@ -151,18 +191,14 @@ def cross_validate(study: Study) -> dict[str, Any]:
     return result
 
 
-def fine_tune_on_all(study: Study) -> list[Path]:
-    """Fine-tune on every galaxy, in the way that the folds score; return the detector of each run.
+def fine_tune_on_all(study: Study) -> Path:
+    """Fine-tune on every galaxy, in the way that the folds score; return the detector.
 
-    Thresholds and scores on their cards are those of the folds, on galaxies that these never saw.
+    Thresholds and scores on its card are those of the folds, on galaxies that these never saw.
     """
-    return [_tuned_on_all(study, run) for run in range(study.runs)]
-
-
-def _tuned_on_all(study: Study, run: int) -> Path:
-    path, tests = study.weights(None, run), study.tests()
+    path, tests = study.weights(None), study.tests()
     found = [one for fold, test in enumerate(tests)
-             for one in study.found(study.weights(fold, run), test)]  # fmt: skip
+             for one in study.found(study.weights(fold), test)]  # fmt: skip
     truths = [galaxy.truth for test in tests for galaxy in test]
     card = read_card(path)
     matches = evaluate.match_all(found, truths)

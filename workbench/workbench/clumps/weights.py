@@ -93,6 +93,31 @@ def _stored(tensor: Tensor) -> Tensor:
     return kept.half() if kept.dtype == torch.float32 and kept.ndim > 1 else kept
 
 
+def averaged(paths: Sequence[Path]) -> tuple[FasterRCNN, DetectorConfig]:
+    """Return a detector whose weights are the means of those at `paths`, in evaluation mode.
+
+    Detectors fine-tuned from the same start lie near enough to each other for their mean to be a
+    detector too, at the cost of one (Wortsman et al. 2022, ICML: model soups).
+
+    Raises
+    ------
+    WorkbenchError
+        There is none, they are not of one config, or one cannot be read.
+    """
+    loaded = [load_detector(path)[:2] for path in paths]
+    if not loaded:
+        raise WorkbenchError("mean of no detectors; give one or more")
+    model, config = loaded[0]
+    if other := [path for path, (_, its) in zip(paths, loaded, strict=True) if its != config]:
+        raise WorkbenchError(f"{other[0]}: its config is not that of {paths[0]}; expected the same")
+    states = [one.state_dict() for one, _ in loaded]
+    model.load_state_dict({
+        name: torch.stack([state[name] for state in states]).mean(dim=0)
+        if value.is_floating_point() else value for name, value in states[0].items()
+    })  # fmt: skip
+    return model, config
+
+
 def read_card(path: Path | str) -> dict[str, Any]:
     """Return the card of the weights at `path`.
 
