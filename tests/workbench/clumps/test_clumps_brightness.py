@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from clump_cases import disk_galaxy
+from clump_cases import DATA, disk_galaxy, real_data
 from workbench.clumps import crossval
 from workbench.clumps.brightness import flux_ratios
 from workbench.clumps.detector import build
 from workbench.clumps.detector_config import DetectorConfig
 from workbench.clumps.galaxy import Galaxy
 from workbench.clumps.inject import Clump, inject
+from workbench.clumps.request import Request
 from workbench.clumps.run import DETECTOR
+from workbench.clumps.sources import galaxies
 from workbench.clumps.stretch import VIEWER
 from workbench.clumps.training import TrainOptions
 from workbench.clumps.weights import (
@@ -26,9 +30,6 @@ from workbench.clumps.weights import (
     simulated,
 )
 from workbench.errors import WorkbenchError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_light_grows_with_the_flux_ratio() -> None:
@@ -65,17 +66,15 @@ def test_a_fold_never_sees_its_galaxies_and_simulated_ones_go_along(tmp_path: Pa
     assert plan.settings()["beside"] == plan.beside.describe()
 
 
-def test_the_weights_of_the_runs_of_a_fold_are_averaged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(crossval, "WATCHED", replace(crossval.WATCHED, number=1))
+def test_the_weights_of_the_runs_of_a_fold_are_averaged(tmp_path: Path) -> None:
     config = DetectorConfig()
     for run in range(2):
         torch.manual_seed(run)
         training = {"options": {"seed": run}}
         known = {"training": training, "date": "d", "commit": "c", "licence": "l"}
         save_detector(tmp_path / f"fold1/run{run}" / DETECTOR, build(config), config, known)
-    study = crossval.Study("none", TrainOptions(), tmp_path, workers=1, runs=2)
+    watched = Request(source="deep", number=1)
+    study = crossval.Study("none", TrainOptions(), tmp_path, workers=1, runs=2, watched=watched)
     path = study.weights(1)
     first, second, mean = (
         load_detector(tmp_path / "fold1" / part / DETECTOR)[0].state_dict()
@@ -98,3 +97,41 @@ def test_the_weights_of_the_runs_of_a_fold_are_averaged(
     save_detector(tmp_path / "other.safetensors", build(other), other, {})
     with pytest.raises(WorkbenchError, match="its config is not that of"):
         averaged([path, tmp_path / "other.safetensors"])
+
+
+@real_data
+def test_runs_of_folds_are_trained_at_once_and_go_on_after_an_error(tmp_path: Path) -> None:
+    few, runs = few_of_stripe_82(tmp_path / "few", 6), tmp_path / "runs"
+    study = crossval.Study(
+        str(simulated()), TrainOptions(epochs=1), runs, str(few), workers=1, jobs=2, repeats=1,
+        watched=Request(source="deep", number=1, seed=8), beside=Request(number=2, seed=9),
+    )  # fmt: skip
+    (runs / "fold4").mkdir(parents=True)
+    (runs / "fold4" / "run.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(WorkbenchError, match="fold4 holds a run of other settings"):
+        study.train_all([3, 4])
+    first = runs / "fold3" / DETECTOR
+    before = first.stat().st_mtime_ns
+    (runs / "fold4" / "run.json").unlink()
+    alone = replace(study, jobs=1)
+    assert [alone.weights(fold).parent.name for fold in (3, 4)] == ["fold3", "fold4"]
+    assert first.stat().st_mtime_ns == before
+    for fold in (3, 4):
+        training = read_card(runs / f"fold{fold}" / DETECTOR)["training"]
+        learnt = list(galaxies(Request(source="s82", place=str(few), fold=fold)))
+        assert training["train"] == {"source": "s82", "place": str(few), "fold": fold}
+        assert training["galaxies"] == len(learnt) + 2
+        assert 0 < len(learnt) < 6
+
+
+def few_of_stripe_82(folder: Path, number: int) -> Path:
+    """Return `folder` with the first few of the real galaxies whose registration is sure."""
+    assert DATA is not None
+    place = Path(DATA) / "s82"
+    shutil.copytree(place / "images", folder / "images")
+    sample = pd.read_csv(place / "galaxies.csv", dtype={"survey_id": str})
+    sample = sample[sample["registration"] == "ok"].iloc[:number]
+    clumps = pd.read_csv(place / "clumps.csv", dtype={"survey_id": str})
+    sample.to_csv(folder / "galaxies.csv", index=False)
+    clumps[clumps["survey_id"].isin(sample["survey_id"])].to_csv(folder / "clumps.csv", index=False)
+    return folder

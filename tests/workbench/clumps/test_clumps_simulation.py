@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -194,6 +196,21 @@ def test_stream_is_the_same_in_parallel_in_parts_and_from_its_cache(tmp_path: Pa
 def test_stream_refuses_negative_numbers() -> None:
     with pytest.raises(WorkbenchError, match="number=-1"):
         list(stream(small, -1))
+
+
+def test_processes_that_cannot_start_say_why() -> None:
+    code = (
+        "from workbench.clumps.simulate import simulate\n"
+        "from workbench.clumps.stream import stream\n"
+        "list(stream(simulate, 64, workers=2))\n"
+    )
+    done = subprocess.run(  # from standard input there is no file that they could start from
+        [sys.executable, "-"], input=code, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("workbench.errors.WorkbenchError: the 2 processes that make galaxies")
+    assert "workers=1" in last
 
 
 def test_injected_light_is_the_asked_part_of_the_galaxy() -> None:

@@ -148,6 +148,7 @@ def _add_folds(commands: Any) -> None:
     add("--only", type=count, help="train this fold alone (0 to 4), score nothing")
     add("--runs", type=positive, default=1,
         help="fine-tunings of a fold: their mean weights are scored, and all together")  # fmt: skip
+    add("--jobs", type=positive, default=1, help="runs to train at once, each in its own process")
     add("--only-run", type=count, help="train this run alone, from 0, of --only or --everything")
     add("--everything", action="store_true",
         help="fine-tune on all galaxies; its thresholds are those of the folds")  # fmt: skip
@@ -176,7 +177,7 @@ def _run_folds(args: argparse.Namespace) -> int:
         precision=args.precision,
     )  # fmt: skip
     study = Study(args.start_from, options, Path(args.out), args.folder, args.cache,
-                  args.orientations, args.workers, args.runs)  # fmt: skip
+                  args.orientations, args.workers, args.runs, args.jobs)  # fmt: skip
     if args.only_run is not None:
         say(str(study.run(args.only, args.only_run)))
         return 0

@@ -8,11 +8,16 @@ that of the best F1 on what the other folds' detectors found in their own held-o
 from __future__ import annotations
 
 import json
+import multiprocessing
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from workbench.clumps import evaluate
 from workbench.clumps.brightness import flux_ratios
@@ -50,7 +55,7 @@ LEVEL = 0.5  # score that each fold's threshold is moved to
 # Simulated galaxies like those of Stripe 82: curves while training, the zero-shot threshold.
 WATCHED = Request(source="deep", number=16, seed=77_000_000)
 CHOOSING = Request(source="deep", number=160, seed=78_000_000)
-# What a pass shows: each real galaxy so often, and simulated ones, about as many.
+# A pass shows each real galaxy so often, and simulated ones, about as many.
 REPEATS = 12
 BESIDE = Request(source="mixed", number=600, seed=1)
 
@@ -77,6 +82,11 @@ class Study:
         Processes that make simulated galaxies; by default one a core.
     runs
         Fine-tunings of each fold, of different seeds, whose weights are averaged.
+    jobs
+        Runs that are trained at once, each in a process of its own.
+    watched, beside, repeats
+        Simulated galaxies that a run is watched on, those that a pass shows beside the real ones,
+        and how often it shows each of these.
     """
 
     start_from: str
@@ -87,6 +97,10 @@ class Study:
     orientations: int = 1
     workers: int | None = None
     runs: int = 1
+    jobs: int = 1
+    watched: Request = WATCHED
+    beside: Request = BESIDE
+    repeats: int = REPEATS
 
     def made(self, request: Request) -> Request:
         """Return `request` for simulated galaxies with the cache and processes of this study."""
@@ -100,8 +114,8 @@ class Study:
             self.options, keep_last=True, free_turns=True, seed=self.options.seed + run
         )
         return Plan(
-            learning, self.made(WATCHED), config, options, self.start_from,
-            repeats=REPEATS, beside=self.made(BESIDE),
+            learning, self.made(self.watched), config, options, self.start_from,
+            repeats=self.repeats, beside=self.made(self.beside),
         )  # fmt: skip
 
     def place_of(self, fold: int | None) -> Path:
@@ -135,7 +149,9 @@ class Study:
         parts = [self.run(fold, run) for run in range(self.runs)]
         if parts != [path]:
             model, config = averaged(parts)
-            valid = [sample(one, config.pixels_per_fwhm) for one in galaxies(self.made(WATCHED))]
+            valid = [
+                sample(one, config.pixels_per_fwhm) for one in galaxies(self.made(self.watched))
+            ]
             card = read_card(parts[0])
             seeds = [read_card(part)["training"]["options"]["seed"] for part in parts]
             save_detector(path, model, config, {
@@ -144,6 +160,41 @@ class Study:
                 **{name: card[name] for name in ("date", "commit", "licence")},
             })  # fmt: skip
         return path
+
+    def train_all(self, folds: Sequence[int | None]) -> None:
+        """Train the runs of `folds`, `jobs` at once; with one job each is when it is asked for.
+
+        Raises
+        ------
+        WorkbenchError
+            As `run.train` does, or a process died; what has ended stays, and what was begun goes on
+        the next time.
+        """
+        if self.jobs == 1:
+            return
+        with tempfile.TemporaryDirectory() as own:
+            kept = replace(self, cache=self.cache or own)
+            for request in (self.watched, self.beside):
+                for _ in galaxies(kept.made(request)):
+                    pass  # made once, for all runs
+            alone = replace(kept, workers=1, jobs=1)
+            spawn = multiprocessing.get_context("spawn")  # fork is unsafe beside threads and CUDA
+            with ProcessPoolExecutor(
+                self.jobs, mp_context=spawn, initializer=_share_cores, initargs=(self.jobs,)
+            ) as pool:
+                waiting = [
+                    pool.submit(alone.run, fold, run) for run in range(self.runs) for fold in folds
+                ]
+                try:
+                    for one in waiting:
+                        one.result()
+                except BrokenProcessPool as error:
+                    raise WorkbenchError(
+                        f"one of {self.jobs} trainings died, perhaps for want of memory; give "
+                        f"fewer jobs: what has ended under {self.folder} stays, the rest goes on"
+                    ) from error
+                finally:
+                    pool.shutdown(wait=True, cancel_futures=True)
 
     def tests(self) -> list[list[Galaxy]]:
         """Return the galaxies of each fold."""
@@ -159,8 +210,13 @@ class Study:
         return [one for _, one in run_detector(weights, test, orientations=self.orientations)]
 
 
+def _share_cores(jobs: int) -> None:
+    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
+
+
 def cross_validate(study: Study) -> dict[str, Any]:
     """Fine-tune in five folds and return the report on all galaxies."""
+    study.train_all(range(FOLDS))
     tests = study.tests()
     trained = [study.weights(fold) for fold in range(FOLDS)]
     tuned = [study.found(path, test) for path, test in zip(trained, tests, strict=True)]
@@ -182,7 +238,7 @@ def cross_validate(study: Study) -> dict[str, Any]:
         methods.append(Method(name, [one for part in found for one in part], chosen))
     about = {"start_from": Path(study.start_from).name, "options": study.options.to_dict(),
              "epochs_run": [read_card(path)["training"]["epochs_run"] for path in trained],
-             "runs": study.runs, "repeats": REPEATS, "beside": BESIDE.describe(),
+             "runs": study.runs, "repeats": study.repeats, "beside": study.beside.describe(),
              "orientations": study.orientations,
              "thresholds": "of a fold: the other folds; zero-shot: simulated galaxies"}  # fmt: skip
     result = report(methods, truths, about)
@@ -196,6 +252,7 @@ def fine_tune_on_all(study: Study) -> Path:
 
     Thresholds and scores on its card are those of the folds, on galaxies that these never saw.
     """
+    study.train_all([None, *range(FOLDS)])
     path, tests = study.weights(None), study.tests()
     found = [one for fold, test in enumerate(tests)
              for one in study.found(study.weights(fold), test)]  # fmt: skip

@@ -15,6 +15,7 @@ import os
 import zipfile
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ def stream(
     Raises
     ------
     WorkbenchError
-        Numbers are negative.
+        Numbers are negative, or the processes died.
     """
     if number < 0 or start < 0 or seed < 0:
         raise WorkbenchError(f"expected numbers >= 0, got number={number} start={start} {seed=}")
@@ -99,6 +100,12 @@ def _numbered(
                 if not waiting:
                     return
                 yield from waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise WorkbenchError(
+                f"the {workers} processes that make galaxies died; a script needs `if __name__ == "
+                "'__main__':` around what it runs, and code from standard input workers=1; else "
+                "there may be too little memory: give fewer workers"
+            ) from error
         finally:  # a reader that stops early
             pool.shutdown(wait=True, cancel_futures=True)
 
