@@ -124,6 +124,33 @@ def test_runs_of_folds_are_trained_at_once_and_go_on_after_an_error(tmp_path: Pa
         assert 0 < len(learnt) < 6
 
 
+@real_data
+def test_the_report_has_one_detector_a_fold_all_runs_together_and_zero_shot(tmp_path: Path) -> None:
+    few, runs = few_of_stripe_82(tmp_path / "few", 6), tmp_path / "runs"
+    model, config, card = load_detector(simulated())
+    card = {name: card[name] for name in ("date", "commit", "licence")}
+    for fold in range(5):
+        for run in range(2):
+            training = {"options": {"seed": run}, "epochs_run": 1}
+            known = {"training": training, **card}
+            save_detector(runs / f"fold{fold}/run{run}" / DETECTOR, model, config, known)
+    study = crossval.Study(
+        str(simulated()), TrainOptions(epochs=1), runs, str(few), workers=1, runs=2,
+        watched=Request(source="deep", number=1), choosing=Request(source="deep", number=4),
+    )  # fmt: skip
+    told = crossval.cross_validate(study)
+    rates = {row["name"]: row["rates"] for row in told["methods"]}
+    alone, both = (rates[f"fine-tuned on the other folds{what}"] for what in ("", ", 2 together"))
+    plain = rates["not fine-tuned"]
+    assert {"zero-shot", "zero-shot, on the host"} < set(rates)
+    assert told["galaxies"] == 6
+    assert told["about"]["runs"] == 2
+    assert plain[0]["true"] == told["clumps"] > 10
+    for one, other, third in zip(alone, both, plain, strict=True):  # all are the same detector
+        assert one["f1"] == other["f1"] == third["f1"]
+        np.testing.assert_allclose(one["thresholds"], third["thresholds"], atol=0.01)
+
+
 def few_of_stripe_82(folder: Path, number: int) -> Path:
     """Return `folder` with the first few of the real galaxies whose registration is sure."""
     assert DATA is not None

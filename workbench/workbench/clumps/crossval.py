@@ -84,9 +84,9 @@ class Study:
         Fine-tunings of each fold, of different seeds, whose weights are averaged.
     jobs
         Runs that are trained at once, each in a process of its own.
-    watched, beside, repeats
+    watched, beside, repeats, choosing
         Simulated galaxies that a run is watched on, those that a pass shows beside the real ones,
-        and how often it shows each of these.
+        how often it shows each of these, and those that choose the zero-shot threshold.
     """
 
     start_from: str
@@ -101,6 +101,7 @@ class Study:
     watched: Request = WATCHED
     beside: Request = BESIDE
     repeats: int = REPEATS
+    choosing: Request = CHOOSING
 
     def made(self, request: Request) -> Request:
         """Return `request` for simulated galaxies with the cache and processes of this study."""
@@ -230,7 +231,7 @@ def cross_validate(study: Study) -> dict[str, Any]:
     named += [(f"{name}{ON_HOST}", on_hosts(found, tests)) for name, found in named]
     named += [(f"{name}{BY_LIGHT}", found) for name, found in named if name.endswith(ON_HOST)]
     methods = [_method(name, found, tests) for name, found in named]
-    made = list(galaxies(study.made(CHOOSING)))
+    made = list(galaxies(study.made(study.choosing)))
     chosen = evaluate.choose_threshold(
         evaluate.match_all(study.found(study.start_from, made), _truths(made))
     )
