@@ -123,10 +123,14 @@ class Study:
         """Return the folder of the detector of `fold`."""
         return self.folder / ("all" if fold is None else f"fold{fold}")
 
+    def place_of_run(self, fold: int | None, run: int) -> Path:
+        """Return the folder of one of the runs of `fold`."""
+        folder = self.place_of(fold)
+        return folder if self.runs == 1 else folder / f"run{run}"
+
     def run(self, fold: int | None, run: int) -> Path:
         """Return one of the detectors of `fold`; trained now if it is not there."""
-        folder = self.place_of(fold)
-        folder = folder if self.runs == 1 else folder / f"run{run}"
+        folder = self.place_of_run(fold, run)
         if not (folder / DETECTOR).is_file():
             train(self.plan(fold, run), folder, progress=False)
         return folder / DETECTOR
@@ -169,9 +173,15 @@ class Study:
         ------
         WorkbenchError
             As `run.train` does, or a process died; what has ended stays, and what was begun goes on
-        the next time.
+            the next time.
         """
-        if self.jobs == 1:
+        wanted = [
+            (fold, run)
+            for run in range(self.runs)
+            for fold in folds
+            if not (self.place_of_run(fold, run) / DETECTOR).is_file()
+        ]
+        if self.jobs == 1 or not wanted:
             return
         with tempfile.TemporaryDirectory() as own:
             kept = replace(self, cache=self.cache or own)
@@ -183,9 +193,7 @@ class Study:
             with ProcessPoolExecutor(
                 self.jobs, mp_context=spawn, initializer=_share_cores, initargs=(self.jobs,)
             ) as pool:
-                waiting = [
-                    pool.submit(alone.run, fold, run) for run in range(self.runs) for fold in folds
-                ]
+                waiting = [pool.submit(alone.run, fold, run) for fold, run in wanted]
                 try:
                     for one in waiting:
                         one.result()

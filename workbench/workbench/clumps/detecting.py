@@ -80,10 +80,10 @@ def run_detector(
             )
     for _, model, _ in detectors:
         model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    known = _with_psf(galaxies, psf_fwhm, report)
+    known, overlap = _with_psf(galaxies, psf_fwhm, report), detectors[0][2].nms
     while batch := list(itertools.islice(known, BATCH)):
         seen = [detect_turned(model, config, batch, orientations) for _, model, config in detectors]
-        for galaxy, one in zip(batch, average_each(seen, batch, config.nms), strict=True):
+        for galaxy, one in zip(batch, average_each(seen, batch, overlap), strict=True):
             found = one if host is None else on_galaxy(one, galaxy, host)
             if min_flux_ratio > 0:
                 found = replace(found, scores=found.scores_at(min_flux_ratio), brighter=None)

@@ -44,12 +44,17 @@ def detect_turned(
         raise WorkbenchError(f"{orientations} orientations; expected 1 to {ORIENTATIONS}")
     if orientations == 1:
         return detect(model, config, galaxies)
-    seen = [
-        [turned_back(one, galaxy.truth, which) for one, galaxy in zip(found, galaxies, strict=True)]
-        for which in range(orientations)
-        if (found := detect(model, config, [turn(galaxy, which) for galaxy in galaxies]))
-    ]
+    seen = [_look(model, config, galaxies, which) for which in range(orientations)]
     return average_each(seen, galaxies, config.nms)
+
+
+def _look(
+    model: FasterRCNN, config: DetectorConfig, galaxies: Sequence[Galaxy], which: int
+) -> list[Detections]:
+    """Return what is found in each picture after `inject.turn`, in the pixels of before."""
+    found = detect(model, config, [turn(galaxy, which) for galaxy in galaxies])
+    return [turned_back(one, galaxy.truth, which)
+            for one, galaxy in zip(found, galaxies, strict=True)]  # fmt: skip
 
 
 def average_each(
