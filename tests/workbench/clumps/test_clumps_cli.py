@@ -274,7 +274,7 @@ def test_where_no_threshold_can_be_chosen_it_is_that_of_nothing_found(detector: 
     [
         (["evaluate", "--out", "x"], "nothing to evaluate"),
         (["evaluate", "--classical", "--aim", "balance", "--out", "x"], "give --weights, --choose"),
-        (["detect", "nowhere", "--weights", "a.safetensors"], "no card of a detector"),
+        (["detect", "nowhere", "--weights", "a.safetensors"], "a.safetensors: no such file"),
         (["detect", "nowhere", "--weights", "a.safetensors", "--psf-px", "0"], "--psf-px 0.0"),
         (["data", "--source", "folder", "--out", "x"], "needs a folder"),
         (["data", "--source", "s82", "--folder", "nowhere", "--out", "x"], "no clumps.csv"),

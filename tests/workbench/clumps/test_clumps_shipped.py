@@ -123,6 +123,18 @@ def test_several_look_together_and_their_scores_are_averaged(
     assert len(pd.read_csv(tmp_path / "found.csv")) == counted
 
 
+def test_weights_that_are_not_there_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_data([simulate(UNSEEN, 1)], tmp_path)
+    missing = tmp_path / "none.safetensors"
+    assert main(["clumps", "detect", str(tmp_path / "images"), "--weights", str(missing)]) == 2
+    assert f"{missing}: no such file; `workbench clumps train` makes" in capsys.readouterr().err
+    missing.write_bytes(b"weights without a card")
+    assert main(["clumps", "detect", str(tmp_path / "images"), "--weights", str(missing)]) == 2
+    assert "none.json: no card of a detector" in capsys.readouterr().err
+
+
 def test_none_and_detectors_of_other_bands_do_not_look_together(tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match="no detector; give one"):
         next(run_detector([], []))

@@ -130,6 +130,10 @@ def read_card(path: Path | str) -> dict[str, Any]:
     try:
         card: Any = json.loads(place.read_text(encoding="utf-8"))
     except OSError as error:
+        if not Path(path).exists():
+            raise WorkbenchError(
+                f"{path}: no such file; `workbench clumps train` makes one"
+            ) from error
         raise WorkbenchError(f"{place}: no card of a detector ({error.strerror})") from error
     except ValueError as error:
         raise WorkbenchError(f"{place}: not JSON ({error})") from error
