@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torchvision.ops import nms
 from workbench.clumps import backbones, weights
 from workbench.clumps.augment import LARGEST, Pictures
+from workbench.clumps.averaging import average
 from workbench.clumps.detector import HALF_PIXEL, build, detect, infer, to_tensor
 from workbench.clumps.detector_config import DetectorConfig, config_from_dict
 from workbench.clumps.galaxy import Galaxy
@@ -25,7 +26,7 @@ from workbench.clumps.inject import turn
 from workbench.clumps.matching import Detections, detections
 from workbench.clumps.postprocess import merge, on_host
 from workbench.clumps.samples import Sample, sample
-from workbench.clumps.turned import ORIENTATIONS, average, detect_turned, turned_back
+from workbench.clumps.turned import ORIENTATIONS, detect_turned, turned_back
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from clump_cases import disk_galaxy, real_data
 from workbench.clumps import classical, evaluate, s82
+from workbench.clumps.averaging import average
 from workbench.clumps.galaxy import Annotation, Galaxy, annotation, square_boxes
 from workbench.clumps.matching import Criterion, Detections, detections, iou, match
 from workbench.clumps.postprocess import merge
 from workbench.clumps.scaling import to_fixed_psf
-from workbench.clumps.turned import average
 from workbench.errors import WorkbenchError
 
 

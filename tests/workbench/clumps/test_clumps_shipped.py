@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from workbench.cli import main
+from workbench.clumps.averaging import average_each
 from workbench.clumps.detecting import run_detector
 from workbench.clumps.detector import build
 from workbench.clumps.detector_config import DetectorConfig
@@ -17,7 +18,6 @@ from workbench.clumps.evaluate import match_all, rates
 from workbench.clumps.export import write_data
 from workbench.clumps.request import Request
 from workbench.clumps.simulate import simulate
-from workbench.clumps.turned import average_each
 from workbench.clumps.weights import (
     card_threshold,
     read_card,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.clumps.averaging import average_each
 from workbench.clumps.extras import need
 from workbench.clumps.galaxy import Galaxy
 from workbench.clumps.matching import Detections
@@ -68,7 +69,7 @@ def run_detector(
         a picture's PSF is unknown; several take other pictures than each other.
     """
     torch = need("torch")
-    from workbench.clumps.turned import average_each, detect_turned  # noqa: PLC0415 - takes seconds
+    from workbench.clumps.turned import detect_turned  # noqa: PLC0415 - torch takes seconds
     from workbench.clumps.weights import load_detectors  # noqa: PLC0415
 
     detectors = load_detectors([weights] if isinstance(weights, Path | str) else weights)
