@@ -149,7 +149,6 @@ def _add_folds(commands: Any) -> None:
     add("--runs", type=positive, default=1,
         help="fine-tunings of a fold: their mean weights are scored, and all together")  # fmt: skip
     add("--jobs", type=positive, default=1, help="runs to train at once, each in its own process")
-    add("--only-run", type=count, help="train this run alone, from 0, of --only or --everything")
     add("--everything", action="store_true",
         help="fine-tune on all galaxies; its thresholds are those of the folds")  # fmt: skip
     add("--orientations", type=positive, default=1, help="in which a picture is seen when scored")
@@ -178,10 +177,8 @@ def _run_folds(args: argparse.Namespace) -> int:
     )  # fmt: skip
     study = Study(args.start_from, options, Path(args.out), args.folder, args.cache,
                   args.orientations, args.workers, args.runs, args.jobs)  # fmt: skip
-    if args.only_run is not None:
-        say(str(study.run(args.only, args.only_run)))
-        return 0
     if args.only is not None:
+        study.train_all([args.only])
         say(str(study.weights(args.only)))
         return 0
     if args.everything:

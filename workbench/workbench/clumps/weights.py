@@ -104,13 +104,11 @@ def averaged(paths: Sequence[Path]) -> tuple[FasterRCNN, DetectorConfig]:
     WorkbenchError
         There is none, they are not of one config, or one cannot be read.
     """
-    loaded = [load_detector(path)[:2] for path in paths]
-    if not loaded:
-        raise WorkbenchError("mean of no detectors; give one or more")
-    model, config = loaded[0]
-    if other := [path for path, (_, its) in zip(paths, loaded, strict=True) if its != config]:
-        raise WorkbenchError(f"{other[0]}: its config is not that of {paths[0]}; expected the same")
-    states = [one.state_dict() for one, _ in loaded]
+    loaded = load_detectors(paths)
+    first, model, config = loaded[0]
+    if other := [path for path, _, its in loaded if its != config]:
+        raise WorkbenchError(f"{other[0]}: its config is not that of {first}; expected the same")
+    states = [one.state_dict() for _, one, _ in loaded]
     model.load_state_dict({
         name: torch.stack([state[name] for state in states]).mean(dim=0)
         if value.is_floating_point() else value for name, value in states[0].items()
@@ -131,15 +129,17 @@ def read_card(path: Path | str) -> dict[str, Any]:
         card: Any = json.loads(place.read_text(encoding="utf-8"))
     except OSError as error:
         if not Path(path).exists():
-            raise WorkbenchError(
-                f"{path}: no such file; `workbench clumps train` makes one"
-            ) from error
+            raise _not_there(path) from error
         raise WorkbenchError(f"{place}: no card of a detector ({error.strerror})") from error
     except ValueError as error:
         raise WorkbenchError(f"{place}: not JSON ({error})") from error
     if not isinstance(card, dict) or card.get("format") != FORMAT or "config" not in card:
         raise WorkbenchError(f"{place}: not the card of a detector; expected format {FORMAT}")
     return card
+
+
+def _not_there(path: Path | str) -> WorkbenchError:
+    return WorkbenchError(f"{path}: no such file; `workbench clumps train` makes one")
 
 
 def card_threshold(path: Path | str, min_flux_ratio: float = 0.0) -> float:
@@ -201,7 +201,7 @@ def load_detector(path: Path | str) -> tuple[FasterRCNN, DetectorConfig, dict[st
             f"{path}: expected a .safetensors file; pickled weights (.pt, .ckpt) are never loaded"
         )
     if not path.is_file():
-        raise WorkbenchError(f"{path}: no such file; `workbench clumps train` makes one")
+        raise _not_there(path)
     card = read_card(path)
     if hashlib.sha256(path.read_bytes()).hexdigest() != card.get("sha256"):
         raise WorkbenchError(f"{path}: damaged, or not the file that {card_path(path)} describes")
