@@ -26,6 +26,7 @@ T = TypeVar("T", bound=np.generic)
 # Radii in PSF FWHM of the aperture (Popp et al. 2024) and of the ring that the disk is read from.
 APERTURE, RING = 1.125, (1.5, 2.2)
 BLUE_BAND = 2  # the picture's blue is the g band
+G_OVER_U = 0.86  # the ratio in g over the catalogued one in u, median of Stripe 82
 
 
 def flux_ratios(
