@@ -41,7 +41,6 @@ def test_a_clump_is_found_where_it_was_put_and_the_centre_is_none() -> None:
     apart = np.hypot(*(found.at[:, None] - made.truth.centres[None]).transpose(2, 0, 1))
     assert apart.min(axis=0).max() < 0.1 * PSF
     assert (found.peak >= 1).all()
-    assert (found.cells >= 5).all()
     assert (found.bluer > 0).all()
 
 

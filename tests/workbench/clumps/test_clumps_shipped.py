@@ -31,14 +31,16 @@ from workbench.errors import WorkbenchError
 if TYPE_CHECKING:
     from pathlib import Path
 
+DEEP = simulated().with_name("clumps_deep.safetensors")
 # A sample that no card names; its pictures are the same on every machine.
 UNSEEN = 90_000_000
 MOST_BYTES = 16 * 2**20
 
 
-def test_they_are_small_and_one_was_trained_on_made_galaxies_alone() -> None:
-    assert shipped().stat().st_size + simulated().stat().st_size <= MOST_BYTES
-    card = read_card(simulated())
+@pytest.mark.parametrize("path", [simulated(), DEEP], ids=lambda path: path.stem)
+def test_they_are_small_and_two_were_trained_on_made_galaxies_alone(path: Path) -> None:
+    assert path.stat().st_size + shipped().stat().st_size <= MOST_BYTES
+    card = read_card(path)
     training = card["training"]
     while training is not None:  # and on what it was started from
         assert training["train"]["source"] in {"simulated", "injected", "deep", "mixed"}
@@ -51,7 +53,7 @@ def test_they_are_small_and_one_was_trained_on_made_galaxies_alone() -> None:
 def test_the_default_tells_that_it_knows_stripe_82() -> None:
     card = read_card(shipped())
     assert card["training"]["train"] == {"source": "s82"}
-    assert card["training"]["before"] == read_card(simulated())["training"]
+    assert card["training"]["before"] == read_card(DEEP)["training"]
     assert "never saw" in card["validation"]["by"]
     assert "/" not in json.dumps(card["training"])
 
@@ -59,6 +61,7 @@ def test_the_default_tells_that_it_knows_stripe_82() -> None:
 def test_they_are_never_scored_on_galaxies_that_they_learnt_from(tmp_path: Path) -> None:
     every = Request(source="s82")
     refuse_known(simulated(), every)
+    refuse_known(DEEP, every)
     refuse_known(shipped(), Request())
     with pytest.raises(WorkbenchError, match="was trained on galaxies of Stripe 82"):
         refuse_known(shipped(), every)

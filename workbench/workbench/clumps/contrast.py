@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from workbench.clumps.classical import gaussian_kernel
 from workbench.clumps.extras import need
 from workbench.clumps.host import FWHM_PER_SIGMA
 from workbench.clumps.inject import outline
@@ -50,8 +51,6 @@ class Objects:
         (N, 2) x, y in pixels of the picture.
     peak
         (N,) brightest cell of the added contrast images, over the least brightness of one.
-    cells
-        (N,) number of cells above that.
     bluer
         (N,) ln of the object's own g over i light less that of what it lies on: above 0 it is
         bluer than its surroundings.
@@ -59,12 +58,11 @@ class Objects:
 
     at: NDArray[np.float64]
     peak: NDArray[np.float64]
-    cells: NDArray[np.float64]
     bluer: NDArray[np.float64]
 
     def keep(self, which: NDArray[np.bool_]) -> Objects:
         """Return those where `which` (N,) is true."""
-        return Objects(self.at[which], self.peak[which], self.cells[which], self.bluer[which])
+        return Objects(self.at[which], self.peak[which], self.bluer[which])
 
 
 def objects(galaxy: Galaxy, style: Style = COADD) -> Objects:
@@ -93,7 +91,6 @@ def objects(galaxy: Galaxy, style: Style = COADD) -> Objects:
     every = Objects(
         (at + 0.5) * size - 0.5,
         found["peak"] / LEVEL,
-        found["npix"].astype(np.float64),
         _bluer(light, at),
     )
     return every.keep(apart)
@@ -150,10 +147,9 @@ def _mean(plane: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _extract(added: NDArray[np.float64]) -> Any:
     """Return SEP's objects of `added` (H, W)."""
-    reach = np.exp(-0.5 * (np.arange(-2, 3) * FWHM_PER_SIGMA / FILTER_FWHM) ** 2)
-    kernel = np.outer(reach, reach) / reach.sum() ** 2
     return need("sep").extract(
-        np.ascontiguousarray(added), LEVEL, minarea=LEAST_CELLS, filter_kernel=kernel,
+        np.ascontiguousarray(added), LEVEL, minarea=LEAST_CELLS,
+        filter_kernel=gaussian_kernel(FILTER_FWHM / FWHM_PER_SIGMA),
         filter_type="conv", deblend_nthresh=STEPS, deblend_cont=LEAST_PART,
     )  # fmt: skip
 

@@ -43,7 +43,9 @@ def shipped() -> Path:
 
 
 def simulated() -> Path:
-    """Return the weights that `shipped` was fine-tuned from: any real galaxy is new to them.
+    """Return the weights trained on simulated galaxies alone: any real galaxy is new to them.
+
+    `clumps_deep.safetensors` beside them was trained further, on galaxies like a deep survey's.
 
     Raises
     ------
