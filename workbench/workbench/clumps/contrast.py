@@ -174,7 +174,8 @@ def _on_cells(mask: NDArray[np.bool_], shape: tuple[int, ...], size: float) -> N
         ((np.arange(n) + 0.5) * size - 0.5).round().astype(int).clip(0, most - 1)
         for n, most in zip(shape[:2], mask.shape, strict=True)
     )
-    return mask[np.ix_(rows, columns)]
+    on_cells: NDArray[np.bool_] = mask[np.ix_(rows, columns)]
+    return on_cells
 
 
 def _centre(
@@ -185,7 +186,7 @@ def _centre(
     left[_discs(at, host.shape)] = False
     shown = np.where(left, light.clip(0), 0)
     if shown.sum() <= 0:
-        return (np.array(host.shape[::-1]) - 1) / 2
+        return np.array([(n - 1) / 2 for n in host.shape[::-1]])
     y, x = np.indices(host.shape)
     return np.array([(shown * x).sum(), (shown * y).sum()]) / shown.sum()
 
