@@ -188,7 +188,8 @@ def _centre(
     if shown.sum() <= 0:
         return np.array([(n - 1) / 2 for n in host.shape[::-1]])
     y, x = np.indices(host.shape)
-    return np.array([(shown * x).sum(), (shown * y).sum()]) / shown.sum()
+    whole = float(shown.sum())
+    return np.array([float((shown * x).sum()) / whole, float((shown * y).sum()) / whole])
 
 
 def _discs(at: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
