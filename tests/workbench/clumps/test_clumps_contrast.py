@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from clump_cases import real_data
-from workbench.clumps import evaluate
-from workbench.clumps.contrast import objects
+from workbench.clumps import evaluate, sky
+from workbench.clumps.contrast import CELLS, PIXEL, Contrast, Draw, objects
 from workbench.clumps.deep import ODD_NEAR, catalogued, deep
 from workbench.clumps.galaxy import Galaxy, Label, annotation, square_boxes
 from workbench.clumps.inject import Clump, inject
@@ -36,19 +36,21 @@ def blue(x: float, y: float, ratio: float = 0.02) -> Clump:
 
 def test_a_clump_is_found_where_it_was_put_and_the_centre_is_none() -> None:
     made = inject(disk(), [blue(142.3, 110.7), blue(96.0, 130.0)], COADD)
-    found = objects(made)
-    assert len(found.at) == 2
+    contrast = Contrast(made)
+    found = contrast.objects()
+    assert len(found) == 2
     apart = np.hypot(*(found.at[:, None] - made.truth.centres[None]).transpose(2, 0, 1))
     assert apart.min(axis=0).max() < 0.1 * PSF
     assert (found.peak >= 1).all()
-    assert (found.bluer > 0).all()
+    assert (contrast.bluer(found.at) > 0).all()
 
 
 def test_a_red_point_is_found_and_is_not_bluer_than_its_ground() -> None:
     star = Clump(142.0, 110.0, 0.01, colours=(1.6, 0.9, 0.4))
-    found = objects(inject(disk(), [star], COADD))
-    assert len(found.at) == 1
-    assert found.bluer[0] < -0.3
+    contrast = Contrast(inject(disk(), [star], COADD))
+    found = contrast.objects()
+    assert len(found) == 1
+    assert contrast.bluer(found.at)[0] < -0.3
 
 
 def test_brighter_clumps_have_brighter_peaks_and_faint_ones_are_none() -> None:
@@ -90,16 +92,18 @@ def test_deep_labels_are_the_bluer_objects_of_the_picture_and_the_odd_ones() -> 
     clumps = 0
     for index in range(8):
         galaxy = deep(4, index)
-        truth, found = galaxy.truth, objects(galaxy)
+        truth, contrast = galaxy.truth, Contrast(galaxy)
+        found = contrast.objects()
+        bluer = contrast.bluer(found.at)
         own = truth.centres[truth.labels == Label.CLUMP]
         odd = truth.centres[truth.labels == Label.ODD]
         for at in own:
             nearest = np.hypot(*(found.at - at).T).argmin()
             np.testing.assert_allclose(found.at[nearest], at, atol=1e-6)
-            assert found.bluer[nearest] > 0
+            assert bluer[nearest] > 0
             assert (np.hypot(*(odd - at).T) > ODD_NEAR * (truth.psf_fwhm or 0.0)).all()
         ratios = truth.flux_ratio[truth.labels == Label.CLUMP]
-        assert ((ratios > 0) & (ratios < 1.2)).all()
+        assert (((ratios > 0) & (ratios < 1.2)) | np.isnan(ratios)).all()
         clumps += len(own)
     assert clumps > 16
 
@@ -111,15 +115,72 @@ def test_a_catalogue_of_a_picture_measures_the_light_of_its_clumps() -> None:
     assert 0.02 < truth.flux_ratio[0] < 0.06
 
 
+def test_flux_ratios_are_unknown_where_no_galaxy_stands_out() -> None:
+    made = inject(disk(), [blue(142.0, 110.0, 0.04)], COADD)
+    y, x = np.indices((SIDE, SIDE)) - (SIDE - 1) / 2
+    hole = np.where((np.hypot(x, y) < 20)[:, :, None], 0, made.image).astype(np.float32)
+    for image, known in ((made.image, True), (hole, False)):
+        truth = annotation("disk", (SIDE, SIDE), psf_fwhm=PSF)
+        ratios = catalogued(Galaxy(image, truth)).truth.flux_ratio
+        assert len(ratios)
+        assert np.isfinite(ratios).all() == known
+
+
+def test_cells_are_those_of_the_survey_where_the_scale_is_known() -> None:
+    galaxy = disk()
+    for scale in (0.2, 0.396, 0.6):
+        wcs = sky.north_up(10.0, 0.0, SIDE / 2, SIDE / 2, scale)
+        contrast = Contrast(replace(galaxy, truth=replace(galaxy.truth, wcs=wcs)))
+        assert contrast.size == pytest.approx(PIXEL / scale)
+        assert contrast.psf == pytest.approx(PSF * scale / PIXEL)
+    assert Contrast(galaxy).psf == pytest.approx(1.27 / PIXEL)  # by the PSF
+
+
+def test_pixels_and_cells_undo_each_other_and_the_picture_lies_in_the_middle() -> None:
+    contrast = Contrast(disk())
+    at = np.array([[10.0, 20.0], [119.5, 119.5], [200.0, 30.5]])
+    np.testing.assert_allclose(contrast.pixels(contrast.cells(at)), at)
+    np.testing.assert_allclose(contrast.cells(at)[1], (CELLS - 1) / 2)
+    shifted = contrast.pixels(contrast.cells(at), (0.5, -0.25))
+    np.testing.assert_allclose(shifted - at, np.array([[0.5, -0.25]] * 3) * contrast.size)
+    brightest = np.unravel_index(contrast.light[:, :, 1].argmax(), (CELLS, CELLS))
+    assert np.abs(np.array(brightest) - (CELLS - 1) / 2).max() <= 1
+
+
+def test_repetitions_find_bright_clumps_always_and_others_now_and_then() -> None:
+    clumps = [blue(142.3, 110.7, 0.03), blue(96.0, 130.0, 0.0075)]
+    contrast = Contrast(inject(disk(), clumps, COADD))
+    found = contrast.often(24)
+    near = [np.hypot(*(found.at - (one.x, one.y)).T).argmin() for one in clumps]
+    assert found.often[near[0]] == 1.0
+    assert 0 < found.often[near[1]] < 1.0
+    assert found.peak[near[0]] > found.peak[near[1]]
+    apart = np.hypot(*(found.at[near] - [(one.x, one.y) for one in clumps]).T)
+    assert apart.max() < 0.2 * PSF
+    again = contrast.often(24)
+    np.testing.assert_array_equal(found.at, again.at)
+
+
+def test_levels_decide_what_is_found_and_noise_how_bright_it_is() -> None:
+    made = Contrast(inject(disk(), [blue(142.3, 110.7, 0.01)], COADD))
+    assert len(made.objects(Draw(level=0.02))) >= 1
+    assert len(made.objects(Draw(level=1.0))) == 0
+    peaks = [made.objects(Draw(u_noise=0.01, seed=seed)).peak.max() for seed in range(3)]
+    assert len({*peaks, made.objects().peak.max()}) == 4
+
+
 @real_data
 def test_bluer_objects_are_the_catalogued_clumps_of_stripe_82() -> None:
     real = list(galaxies(Request(source="s82")))
-    found = []
-    for galaxy in real:
-        one = objects(galaxy)
-        one = one.keep(one.bluer > 0)
-        found.append(detections(square_boxes(one.at, galaxy.truth.psf_fwhm or 0.0), one.peak))
     truths = [galaxy.truth for galaxy in real]
-    by_distance = evaluate.rates(evaluate.match_all(found, truths, Criterion.DISTANCE))
-    assert by_distance.f1 > 0.66  # measured .687; no label was looked at
-    assert evaluate.rates(evaluate.match_all(found, truths, Criterion.OVERLAP)).f1 > 0.64
+    once, often = [], []
+    for galaxy in real:
+        contrast = Contrast(galaxy)
+        for found, kept in ((contrast.objects(), once), (contrast.often(), often)):
+            one = found.keep((contrast.bluer(found.at) > 0) & (found.often >= 0.5))
+            boxes = square_boxes(one.at, galaxy.truth.psf_fwhm or 0.0)
+            kept.append(detections(boxes, one.peak))
+    for found, least in ((once, 0.69), (often, 0.695)):  # measured .702 and .71; no label was used
+        by_distance = evaluate.rates(evaluate.match_all(found, truths, Criterion.DISTANCE))
+        assert by_distance.f1 > least
+        assert evaluate.rates(evaluate.match_all(found, truths, Criterion.OVERLAP)).f1 > 0.66

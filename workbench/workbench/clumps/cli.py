@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.audit import cli as audit
 from workbench.clumps import cli_study
 from workbench.clumps.cli_options import (
+    card_judge,
     host_rule,
     look_arguments,
     plan,
@@ -139,14 +140,16 @@ def _run_detect(args: argparse.Namespace) -> int:
     if not 0 <= args.min_flux_ratio < 1:
         raise WorkbenchError(f"--min-flux-ratio {args.min_flux_ratio}; expected 0 to 1")
     report, began = Report(), time.monotonic()
-    threshold = args.threshold
+    threshold, judge = args.threshold, card_judge(args, weights)
     if threshold is None:
-        threshold = fmean(card_threshold(one, args.min_flux_ratio) for one in weights)
+        threshold = fmean(
+            card_threshold(one, args.min_flux_ratio, judged=judge is not None) for one in weights
+        )
     found = detecting.run_detector(
         weights, folder.load(args.pictures, catalog=args.catalog, report=report,
                              stretch=Stretch(channels=bands(weights[0]))),
         psf_fwhm=args.psf_px, host=host_rule(args), merged=args.merge, report=report,
-        orientations=args.orientations, min_flux_ratio=args.min_flux_ratio,
+        orientations=args.orientations, min_flux_ratio=args.min_flux_ratio, judge=judge,
     )  # fmt: skip
     frame = detecting.to_frame((galaxy.truth, one) for galaxy, one in found)
     frame = frame[frame["score"] >= threshold]
@@ -230,6 +233,7 @@ def _methods(args: argparse.Namespace, test: list[Any], reporting: Any) -> list[
         made.append(reporting.of_detector(
             args.weights, test, args.threshold, valid=valid, aim=Aim(args.aim),
             orientations=args.orientations, host=host_rule(args),
+            judge=card_judge(args, [args.weights]),
         ))  # fmt: skip
     if args.detections:
         threshold = made[0].threshold if made else args.threshold

@@ -11,6 +11,10 @@ from workbench.clumps.request import FOLDS, MADE, SOURCES, Request
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from workbench.clumps.judge import Judge
     from workbench.clumps.postprocess import HostRule
     from workbench.clumps.run import Plan
 
@@ -76,6 +80,15 @@ def look_arguments(parser: argparse.ArgumentParser) -> None:
         help="what that is: 7 times the noise and joined to the centre (default), or the segment "
         "of Popp et al. 2024",
     )
+    add("--no-judge", action="store_true", help="the network's own scores, where the detector's "
+        "card has a judge that weighs them again")  # fmt: skip
+
+
+def card_judge(args: argparse.Namespace, weights: Sequence[Path | str]) -> Judge | None:
+    """Return the judge on the card of the detector, None where there are several."""
+    from workbench.clumps.weights import card_judge as read  # noqa: PLC0415
+
+    return None if args.no_judge or len(weights) != 1 else read(weights[0])
 
 
 def host_rule(args: argparse.Namespace) -> HostRule | None:

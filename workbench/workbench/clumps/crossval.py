@@ -2,7 +2,8 @@
 
 Every galaxy is scored once, by weights fine-tuned on the four other folds, all epochs the same,
 with simulated galaxies beside them, so that these are not forgotten. The threshold of a fold is
-that of the best F1 on what the other folds' detectors found in their own held-out galaxies.
+that of the best F1 on what the other folds' detectors found in their own held-out galaxies, and so
+is its judge fitted.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from workbench.clumps import evaluate
 from workbench.clumps.brightness import flux_ratios
 from workbench.clumps.detecting import run_detector
 from workbench.clumps.files import write_atomically
+from workbench.clumps.judge import Candidates, Evidence, candidates, evidence, fit, judged
 from workbench.clumps.matching import Criterion, Detections
 from workbench.clumps.postprocess import on_galaxy
 from workbench.clumps.report import Method, report
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 
 
 ON_HOST = ", on the host"  # only what is in the galaxy, as the classical methods are confined
+JUDGED = ", judged"  # scores weighed again by a judge fitted on the other folds
 BY_LIGHT = ", cut by light"  # and for a flux cut, bright enough as measured on the picture
 LIGHT = (0.0, 0.25, 0.5, 0.75, 1.0)  # least measured light, in units of the cut, that are tried
 LEVEL = 0.5  # score that each fold's threshold is moved to
@@ -236,8 +239,12 @@ def cross_validate(study: Study) -> dict[str, Any]:
         every = [[study.run(fold, run) for run in range(study.runs)] for fold in range(FOLDS)]
         together = [study.found(paths, test) for paths, test in zip(every, tests, strict=True)]
         named.append((f"fine-tuned on the other folds, {study.runs} together", together))
-    named += [(f"{name}{ON_HOST}", on_hosts(found, tests)) for name, found in named]
-    named += [(f"{name}{BY_LIGHT}", found) for name, found in named if name.endswith(ON_HOST)]
+    seen = [[evidence(galaxy) for galaxy in test] for test in tests]
+    on_host = [(f"{name}{ON_HOST}", on_hosts(found, tests)) for name, found in named]
+    weighed = [(f"{name}{JUDGED}", judged_by_folds(weigh(found, tests, seen), tests))
+               for name, found in named]  # fmt: skip
+    named += [*on_host, *weighed]
+    named += [(f"{name}{BY_LIGHT}", found) for name, found in (*on_host, *weighed)]
     methods = [_method(name, found, tests) for name, found in named]
     made = list(galaxies(study.made(study.choosing)))
     chosen = evaluate.choose_threshold(
@@ -259,24 +266,60 @@ def cross_validate(study: Study) -> dict[str, Any]:
 def fine_tune_on_all(study: Study) -> Path:
     """Fine-tune on every galaxy, in the way that the folds score; return the detector.
 
-    Thresholds and scores on its card are those of the folds, on galaxies that these never saw.
+    Thresholds, scores and judge on its card are of what the folds find in galaxies that they never
+    saw, looking once at each picture, as `detect` does unless told otherwise.
     """
+    study = replace(study, orientations=1)
     study.train_all([None, *range(FOLDS)])
     path, tests = study.weights(None), study.tests()
-    found = [one for fold, test in enumerate(tests)
-             for one in study.found(study.weights(fold), test)]  # fmt: skip
+    found_by_fold = [study.found(study.weights(fold), test) for fold, test in enumerate(tests)]
+    found = [one for part in found_by_fold for one in part]
     truths = [galaxy.truth for test in tests for galaxy in test]
-    card = read_card(path)
-    matches = evaluate.match_all(found, truths)
-    card["thresholds"] = evaluate.thresholds_by_cut(found, truths)
-    card["threshold"] = evaluate.choose_threshold(matches)
-    card["validation"] = {
-        "galaxies": len(truths), "min_flux_ratio": 0.0,
-        "by": "five folds: detectors fine-tuned alike, on galaxies that they never saw",
-        **evaluate.summary(matches, card["threshold"]),
-    }  # fmt: skip
+    card = read_card(path) | _chosen_on(found, truths)
+    seen = [[evidence(galaxy) for galaxy in test] for test in tests]
+    weighed = weigh(found_by_fold, tests, seen)
+    of_all = fit([one for part in weighed for one in part], [one for test in tests for one in test])
+    scored = [one for part in judged_by_folds(weighed, tests) for one in part]
+    card["judge"] = {**of_all.to_dict(), **_chosen_on(scored, truths)}
     write_atomically(card_path(path), (json.dumps(card, indent=2) + "\n").encode())
     return path
+
+
+def _chosen_on(found: Sequence[Detections], truths: Sequence[Annotation]) -> dict[str, Any]:
+    """Return thresholds and scores for a card, of what was found in new galaxies."""
+    matches = evaluate.match_all(found, truths)
+    threshold = evaluate.choose_threshold(matches)
+    return {
+        "thresholds": evaluate.thresholds_by_cut(found, truths), "threshold": threshold,
+        "validation": {
+            "galaxies": len(truths), "min_flux_ratio": 0.0,
+            "by": "five folds: detectors fine-tuned alike, on galaxies that they never saw",
+            **evaluate.summary(matches, threshold),
+        },
+    }  # fmt: skip
+
+
+def weigh(
+    found: list[list[Detections]], tests: list[list[Galaxy]], seen: list[list[Evidence]]
+) -> list[list[Candidates]]:
+    """Return the candidates in each picture, by fold."""
+    return [
+        [candidates(*one) for one in zip(part, test, its, strict=True)]
+        for part, test, its in zip(found, tests, seen, strict=True)
+    ]
+
+
+def judged_by_folds(
+    weighed: list[list[Candidates]], tests: list[list[Galaxy]]
+) -> list[list[Detections]]:
+    """Return what judges fitted on the other folds make of the candidates of each."""
+    made = []
+    for mine, part in enumerate(weighed):
+        others = [fold for fold in range(len(tests)) if fold != mine]
+        judge = fit([one for fold in others for one in weighed[fold]],
+                    [galaxy for fold in others for galaxy in tests[fold]])  # fmt: skip
+        made.append([judged(judge, one) for one in part])
+    return made
 
 
 def by_fold_thresholds(

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.clumps.brightness import G_OVER_U, flux_ratios
-from workbench.clumps.contrast import objects
+from workbench.clumps.contrast import Contrast
 from workbench.clumps.extras import need
 from workbench.clumps.galaxy import Galaxy, Label, square_boxes
 from workbench.clumps.render import render
@@ -122,7 +122,8 @@ def catalogued(galaxy: Galaxy) -> Galaxy:
     """Return `galaxy` with what a deep catalogue would hold of it for labels.
 
     Those are its odd objects, and as clumps what stands out and is bluer than what it lies on, with
-    flux ratios measured on the picture.
+    flux ratios measured on the picture: NaN where
+    no galaxy stands out at its centre.
 
     Raises
     ------
@@ -131,12 +132,14 @@ def catalogued(galaxy: Galaxy) -> Galaxy:
     """
     truth = galaxy.truth
     odd = truth.keep(truth.labels == Label.ODD)
-    found = objects(galaxy)
+    contrast = Contrast(galaxy)
+    found = contrast.objects()
     psf = truth.psf_fwhm or 1.0
     apart = np.hypot(*(found.at[:, None] - odd.centres[None]).transpose(2, 0, 1)) / psf
-    clumps = found.at[(found.bluer > 0) & (apart > ODD_NEAR).all(axis=1)]
+    clumps = found.at[(contrast.bluer(found.at) > 0) & (apart > ODD_NEAR).all(axis=1)]
     boxes = square_boxes(clumps, psf)
-    ratios = flux_ratios(galaxy, boxes).clip(LEAST_RATIO, 1) / G_OVER_U
+    measured = flux_ratios(galaxy, boxes)
+    known = np.where(np.isfinite(measured), measured.clip(LEAST_RATIO, 1), np.nan) / G_OVER_U
     labels = np.full(len(clumps), int(Label.CLUMP), np.int64)
     return Galaxy(
         galaxy.image,
@@ -144,7 +147,7 @@ def catalogued(galaxy: Galaxy) -> Galaxy:
             truth,
             boxes=np.concatenate([boxes, odd.boxes]),
             labels=np.concatenate([labels, odd.labels]),
-            flux_ratio=np.concatenate([ratios, odd.flux_ratio]),
+            flux_ratio=np.concatenate([known, odd.flux_ratio]),
         ),
     )
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.clumps.galaxy import Annotation
+    from workbench.clumps.judge import Judge
     from workbench.clumps.pictures import Report
     from workbench.clumps.postprocess import HostRule
 
@@ -40,6 +41,7 @@ def run_detector(
     merged: bool = False,
     orientations: int = 1,
     min_flux_ratio: float = 0.0,
+    judge: Judge | None = None,
     device: str | None = None,
     report: Report | None = None,
 ) -> Iterator[tuple[Galaxy, Detections]]:
@@ -57,6 +59,8 @@ def run_detector(
         Look at each picture in so many, up to 8, and average: slower, surer.
     min_flux_ratio
         Give scores for clumps of at least this flux ratio, `Detections.scores_at`.
+    judge
+        Weighs the scores again, with what the published procedure finds, `judge.judged`.
     device
         torch's; by default a GPU where there is one.
     report
@@ -69,6 +73,7 @@ def run_detector(
         a picture's PSF is unknown; several take other pictures than each other.
     """
     torch = need("torch")
+    from workbench.clumps.judge import candidates, judged  # noqa: PLC0415 - for pictures
     from workbench.clumps.turned import detect_turned  # noqa: PLC0415 - torch takes seconds
     from workbench.clumps.weights import load_detectors  # noqa: PLC0415
 
@@ -85,7 +90,8 @@ def run_detector(
     while batch := list(itertools.islice(known, BATCH)):
         seen = [detect_turned(model, config, batch, orientations) for _, model, config in detectors]
         for galaxy, one in zip(batch, average_each(seen, batch, overlap), strict=True):
-            found = one if host is None else on_galaxy(one, galaxy, host)
+            every = one if judge is None else judged(judge, candidates(one, galaxy))
+            found = every if host is None else on_galaxy(every, galaxy, host)
             if min_flux_ratio > 0:
                 found = replace(found, scores=found.scores_at(min_flux_ratio), brighter=None)
             yield galaxy, merge(found, galaxy.truth.psf_fwhm or 0.0) if merged else found

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from workbench.clumps.galaxy import Annotation, Galaxy
+    from workbench.clumps.judge import Judge
     from workbench.clumps.postprocess import HostRule
 
 FLUX_BINS = (0.003, 0.01, 0.03, 0.08, 1.0)
@@ -134,6 +135,7 @@ def of_detector(
     aim: evaluate.Aim = evaluate.Aim.F1,
     orientations: int = 1,
     host: HostRule | None = None,
+    judge: Judge | None = None,
 ) -> Method:
     """Return what a detector finds in `test`, by default with the thresholds of its card.
 
@@ -145,6 +147,8 @@ def of_detector(
         What they are chosen for.
     orientations, host
         In which each picture is seen; what counts as the galaxy, None for the whole picture.
+    judge
+        That of its card, whose thresholds then count; None for the network's own scores.
 
     Raises
     ------
@@ -152,7 +156,8 @@ def of_detector(
         The weights cannot be read, a galaxy's PSF is unknown, or one is in `test` and `valid`.
     """
     card = need("workbench.clumps.weights").read_card(weights)
-    look = partial(run_detector, weights, orientations=orientations, host=host)
+    card = card if judge is None else card["judge"]
+    look = partial(run_detector, weights, orientations=orientations, host=host, judge=judge)
     found = [one for _, one in look(test)]
     if threshold is not None:
         return Method("detector", found, threshold)

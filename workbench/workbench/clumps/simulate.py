@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SIDE = 200  # pixels, as the labelled part of a Clump Scout cutout
 # Part of every cache key: raise it when pictures of the same seed and index change.
-VERSION = "12"
+VERSION = "13"
 SKYSERVER_PART = 0.2  # of the pictures; the rest are in that of the Legacy viewer
 
 

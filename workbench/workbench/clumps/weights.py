@@ -15,6 +15,7 @@ from workbench import datafiles
 from workbench.clumps.detector import build
 from workbench.clumps.detector_config import config_from_dict
 from workbench.clumps.files import write_atomically
+from workbench.clumps.judge import judge_from_dict
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torchvision.models.detection import FasterRCNN
 
     from workbench.clumps.detector_config import DetectorConfig
+    from workbench.clumps.judge import Judge
     from workbench.clumps.request import Request
 
 FORMAT = "flashclump-detector-1"
@@ -144,8 +146,24 @@ def _not_there(path: Path | str) -> WorkbenchError:
     return WorkbenchError(f"{path}: no such file; `workbench clumps train` makes one")
 
 
-def card_threshold(path: Path | str, min_flux_ratio: float = 0.0) -> float:
+def card_judge(path: Path | str) -> Judge | None:
+    """Return the judge on the card of the detector at `path`, None where it has none.
+
+    Raises
+    ------
+    WorkbenchError
+        There is no card, or its judge is none.
+    """
+    judge = read_card(path).get("judge")
+    return None if judge is None else judge_from_dict(judge, card_path(path))
+
+
+def card_threshold(
+    path: Path | str, min_flux_ratio: float = 0.0, *, judged: bool = False
+) -> float:
     """Return the score threshold on the card of the detector at `path` for clumps so bright.
+
+    With `judged` that of its judge's scores.
 
     Raises
     ------
@@ -153,6 +171,7 @@ def card_threshold(path: Path | str, min_flux_ratio: float = 0.0) -> float:
         It knows none for this flux ratio, or there is no card.
     """
     card = read_card(path)
+    card = card["judge"] if judged else card
     if min_flux_ratio <= 0:
         return float(card.get("threshold", 0.0))
     known = {float(cut): float(at) for cut, at in card.get("thresholds", {}).items() if float(cut)}
