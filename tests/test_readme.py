@@ -84,6 +84,6 @@ def recorded_figures() -> list[str]:
         *(kernels[key] for key in KERNELS),
         f"F1 {simulated[0]:.2f}",
         f"{max(simulated[1:]):.2f}",
-        folds["fine-tuned on the other folds, on the host"],
-        folds["not fine-tuned, on the host"].removeprefix("F1 "),
+        folds["fine-tuned on the other folds, judged"],
+        folds["zero-shot"].removeprefix("F1 "),
     ]

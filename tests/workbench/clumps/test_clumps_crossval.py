@@ -20,6 +20,8 @@ from workbench.clumps.sources import galaxies
 from workbench.clumps.training import TrainOptions
 from workbench.clumps.weights import (
     averaged,
+    card_judge,
+    card_threshold,
     load_detector,
     read_card,
     save_detector,
@@ -119,6 +121,11 @@ def test_the_report_has_one_detector_a_fold_all_runs_together_and_zero_shot(tmp_
     alone, both = (rates[f"fine-tuned on the other folds{what}"] for what in ("", ", 2 together"))
     plain = rates["not fine-tuned"]
     assert {"zero-shot", "zero-shot, on the host"} < set(rates)
+    weighed = [name for name in rates if crossval.JUDGED in name]
+    assert len(weighed) == 6  # of three, each cut by light too
+    assert rates["not fine-tuned, judged"][0]["f1"] == pytest.approx(
+        rates["fine-tuned on the other folds, judged"][0]["f1"], abs=1e-9
+    )
     assert told["galaxies"] == 6
     assert told["about"]["runs"] == 2
     assert plain[0]["true"] == told["clumps"] > 10
@@ -138,3 +145,21 @@ def few_of_stripe_82(folder: Path, number: int) -> Path:
     sample.to_csv(folder / "galaxies.csv", index=False)
     clumps[clumps["survey_id"].isin(sample["survey_id"])].to_csv(folder / "clumps.csv", index=False)
     return folder
+
+
+@real_data
+def test_a_detector_tuned_on_all_carries_a_judge_of_the_folds(tmp_path: Path) -> None:
+    few, runs = few_of_stripe_82(tmp_path / "few", 6), tmp_path / "runs"
+    model, config, card = load_detector(simulated())
+    known = {name: card[name] for name in ("date", "commit", "licence")}
+    known["training"] = {"options": {"seed": 0}, "epochs_run": 1}
+    for name in ("all", *(f"fold{fold}" for fold in range(5))):
+        save_detector(runs / name / DETECTOR, model, config, known)
+    study = crossval.Study(str(simulated()), TrainOptions(epochs=1), runs, str(few), workers=1)
+    path = crossval.fine_tune_on_all(study)
+    judge, told = card_judge(path), read_card(path)
+    assert judge is not None
+    assert judge.galaxies == 6
+    assert told["judge"]["validation"]["galaxies"] == 6
+    assert card_threshold(path, judged=True) == told["judge"]["threshold"] != told["threshold"]
+    assert set(told["judge"]["thresholds"]) == set(told["thresholds"])

@@ -95,7 +95,7 @@ def test_detection_needs_no_weights_named(
     assert main(command) == 0
     assert "in 1 pictures" in capsys.readouterr().out
     frame = pd.read_parquet(out)
-    threshold = read_card(shipped())["threshold"]
+    threshold = read_card(shipped())["judge"]["threshold"]
     assert (frame["score"] >= threshold).all()
     assert frame["ra"].notna().all()
 

@@ -4,14 +4,14 @@ The Clump Scout labels that calibrate `simulate` are what volunteers saw in sing
 catalogue of Stripe 82 (Mehta et al. 2021) is deeper: 1-29 clumps a galaxy, half of them below
 0.7 % of its u light, found by what stands out of a mean of its surroundings. Light, sizes, numbers
 and radii follow its galaxies, pictures the co-added ones: their stretch, grey noise, and no colour
-in the dark. Labelled is what that procedure finds in them (`contrast.objects`) and is bluer than
+in the dark. Labelled is what that procedure finds in them (`contrast.Contrast.objects`) and is bluer than
 what it lies on, whether it was drawn as a clump, as one of the redder knots or is a lump of the
 disk. So found (10, 50, 90 % of the galaxies; brightest cell over the least: 5, 50, 95 %):
 
                               60 simulated galaxies      53 of Stripe 82
-    objects                   2, 7, 17                   2, 6, 15
-    bluer ones                0, 5, 12                   1, 4, 12
-    brightest cell of these   2.5, 6.9, 33               2.3, 6.6, 39
+    objects                   3, 9, 19                   3, 6, 15
+    bluer ones                1, 6, 13                   2, 4, 13
+    brightest cell of these   2.4, 7.3, 36               2.5, 6.6, 37
 """
 
 from __future__ import annotations
@@ -122,8 +122,7 @@ def catalogued(galaxy: Galaxy) -> Galaxy:
     """Return `galaxy` with what a deep catalogue would hold of it for labels.
 
     Those are its odd objects, and as clumps what stands out and is bluer than what it lies on, with
-    flux ratios measured on the picture: NaN where
-    no galaxy stands out at its centre.
+    flux ratios measured on the picture: NaN where no galaxy stands out at its centre.
 
     Raises
     ------

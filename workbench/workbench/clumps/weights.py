@@ -158,9 +158,7 @@ def card_judge(path: Path | str) -> Judge | None:
     return None if judge is None else judge_from_dict(judge, card_path(path))
 
 
-def card_threshold(
-    path: Path | str, min_flux_ratio: float = 0.0, *, judged: bool = False
-) -> float:
+def card_threshold(path: Path | str, min_flux_ratio: float = 0.0, *, judged: bool = False) -> float:
     """Return the score threshold on the card of the detector at `path` for clumps so bright.
 
     With `judged` that of its judge's scores.
