@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from clump_cases import real_data
 from workbench.clumps import evaluate, sky
-from workbench.clumps.contrast import CELLS, PIXEL, Contrast, Draw, objects
+from workbench.clumps.contrast import CELLS, PIXEL, Contrast, Draw
 from workbench.clumps.deep import ODD_NEAR, catalogued, deep
 from workbench.clumps.galaxy import Galaxy, Label, annotation, square_boxes
 from workbench.clumps.inject import Clump, inject
@@ -56,7 +56,7 @@ def test_a_red_point_is_found_and_is_not_bluer_than_its_ground() -> None:
 def test_brighter_clumps_have_brighter_peaks_and_faint_ones_are_none() -> None:
     peaks = []
     for ratio in (0.0003, 0.01, 0.03):
-        found = objects(inject(disk(), [blue(142.0, 110.0, ratio)], COADD))
+        found = Contrast(inject(disk(), [blue(142.0, 110.0, ratio)], COADD)).objects()
         peaks.append(found.peak.max() if len(found.at) else 0.0)
     assert peaks[0] == 0.0
     assert 1 < peaks[1] < peaks[2]
@@ -68,7 +68,7 @@ def test_what_is_found_does_not_depend_on_the_pixels(factor: float) -> None:
     side = int(SIDE * factor)
     rows = ((np.arange(side) + 0.5) / factor - 0.5).round().astype(int).clip(0, SIDE - 1)
     truth = annotation("disk", (side, side), psf_fwhm=PSF * factor)
-    found = objects(Galaxy(made.image[np.ix_(rows, rows)], truth))
+    found = Contrast(Galaxy(made.image[np.ix_(rows, rows)], truth)).objects()
     there = (made.truth.centres + 0.5) * factor - 0.5
     apart = np.hypot(*(found.at[:, None] - there[None]).transpose(2, 0, 1))
     assert apart.shape == (2, 2)
@@ -77,15 +77,28 @@ def test_what_is_found_does_not_depend_on_the_pixels(factor: float) -> None:
 
 def test_a_picture_without_a_galaxy_has_no_objects() -> None:
     dark = annotation("dark", (64, 64), psf_fwhm=PSF)
-    assert len(objects(Galaxy(np.zeros((64, 64, 3), np.float32), dark)).at) == 0
+    assert len(Contrast(Galaxy(np.zeros((64, 64, 3), np.float32), dark)).objects()) == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 300), (600, 600)])
+@pytest.mark.parametrize("scale", [None, 0.001, 0.396, 30.0])
+def test_noise_of_any_size_and_scale_has_no_more_objects_than_a_galaxy(
+    size: tuple[int, int], scale: float | None
+) -> None:
+    noise = np.random.default_rng(0).random((*size, 3)).astype(np.float32)
+    wcs = scale and sky.north_up(1.0, 1.0, 0.0, 0.0, scale)
+    truth = annotation("noise", (size[1], size[0]), psf_fwhm=4.0, wcs=wcs)
+    found = Contrast(Galaxy(noise, truth)).often(4)
+    assert len(found) < 300
+    assert np.isfinite(found.at).all()
 
 
 def test_unknown_psf_and_other_bands_are_told() -> None:
     galaxy = disk()
     with pytest.raises(WorkbenchError, match="disk: contrast needs the PSF FWHM"):
-        objects(replace(galaxy, truth=replace(galaxy.truth, psf_fwhm=None)))
+        Contrast(replace(galaxy, truth=replace(galaxy.truth, psf_fwhm=None)))
     with pytest.raises(WorkbenchError, match="disk: 5 bands; contrast needs 3"):
-        objects(Galaxy(np.zeros((SIDE, SIDE, 5), np.float32), galaxy.truth))
+        Contrast(Galaxy(np.zeros((SIDE, SIDE, 5), np.float32), galaxy.truth))
 
 
 def test_deep_labels_are_the_bluer_objects_of_the_picture_and_the_odd_ones() -> None:

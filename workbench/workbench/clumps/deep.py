@@ -4,7 +4,7 @@ The Clump Scout labels that calibrate `simulate` are what volunteers saw in sing
 catalogue of Stripe 82 (Mehta et al. 2021) is deeper: 1-29 clumps a galaxy, half of them below
 0.7 % of its u light, found by what stands out of a mean of its surroundings. Light, sizes, numbers
 and radii follow its galaxies, pictures the co-added ones: their stretch, grey noise, and no colour
-in the dark. Labelled is what that procedure finds in them (`contrast.Contrast.objects`) and is bluer than
+in the dark. Labelled is what that procedure finds in them (`Contrast.objects`) and is bluer than
 what it lies on, whether it was drawn as a clump, as one of the redder knots or is a lump of the
 disk. So found (10, 50, 90 % of the galaxies; brightest cell over the least: 5, 50, 95 %):
 
