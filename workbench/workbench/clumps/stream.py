@@ -8,14 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import itertools
 import json
-import multiprocessing
-import os
 import zipfile
-from collections import deque
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +18,7 @@ import numpy as np
 
 from workbench.clumps.files import write_atomically
 from workbench.clumps.galaxy import Annotation, Galaxy
+from workbench.clumps.pool import in_order, processes
 from workbench.clumps.tables import from_coco, to_coco
 from workbench.errors import WorkbenchError
 
@@ -64,13 +60,9 @@ def stream(
         raise WorkbenchError(f"expected numbers >= 0, got number={number} start={start} {seed=}")
     wanted = range(start, start + number)
     place = None if cache is None else _place(Path(cache), source, seed, version)
-    for index, galaxy in _numbered(source, seed, wanted, place, _count(workers)):
+    for index, galaxy in _numbered(source, seed, wanted, place, processes(workers)):
         if index in wanted:
             yield galaxy
-
-
-def _count(workers: int | None) -> int:
-    return max(1, min(16, os.cpu_count() or 1) if workers is None else workers)
 
 
 def _place(cache: Path, source: Source, seed: int, version: str) -> Path:
@@ -85,29 +77,9 @@ def _numbered(
     source: Source, seed: int, wanted: range, place: Path | None, workers: int
 ) -> Iterator[tuple[int, Galaxy]]:
     blocks = range(wanted.start // BLOCK, -(-wanted.stop // BLOCK)) if wanted else range(0)
-    if workers == 1 or len(blocks) <= 1:
-        for block in blocks:
-            yield from _block(source, seed, block, wanted, place)
-        return
-    spawn = multiprocessing.get_context("spawn")  # fork is unsafe beside threads
-    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
-        waiting: deque[Future[list[tuple[int, Galaxy]]]] = deque()
-        ahead = iter(blocks)
-        try:
-            while True:
-                for block in itertools.islice(ahead, 2 * workers - len(waiting)):
-                    waiting.append(pool.submit(_block, source, seed, block, wanted, place))
-                if not waiting:
-                    return
-                yield from waiting.popleft().result()
-        except BrokenProcessPool as error:
-            raise WorkbenchError(
-                f"the {workers} processes that make galaxies died; a script needs `if __name__ == "
-                "'__main__':` around what it runs, and code from standard input workers=1; else "
-                "there may be too little memory: give fewer workers"
-            ) from error
-        finally:  # a reader that stops early
-            pool.shutdown(wait=True, cancel_futures=True)
+    work = partial(_block, source, seed, wanted=wanted, place=place)
+    for made in in_order(work, blocks, workers, name="make galaxies"):
+        yield from made
 
 
 def _block(
