@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from clump_cases import real_data
 from workbench.clumps import evaluate, sky
-from workbench.clumps.contrast import CELLS, PIXEL, Contrast, Draw
+from workbench.clumps.cells import PIXEL, Cells
+from workbench.clumps.cells import SIDE as CELLS
+from workbench.clumps.contrast import Contrast, Draw
 from workbench.clumps.deep import ODD_NEAR, catalogued, deep
 from workbench.clumps.galaxy import Galaxy, Label, annotation, square_boxes
 from workbench.clumps.inject import Clump, inject
 from workbench.clumps.matching import Criterion, detections
+from workbench.clumps.repeated import repeated
 from workbench.clumps.request import Request
 from workbench.clumps.sources import galaxies
 from workbench.clumps.stretch import COADD
@@ -88,7 +91,7 @@ def test_noise_of_any_size_and_scale_has_no_more_objects_than_a_galaxy(
     noise = np.random.default_rng(0).random((*size, 3)).astype(np.float32)
     wcs = scale and sky.north_up(1.0, 1.0, 0.0, 0.0, scale)
     truth = annotation("noise", (size[1], size[0]), psf_fwhm=4.0, wcs=wcs)
-    found = Contrast(Galaxy(noise, truth)).often(4)
+    found = repeated(Contrast(Galaxy(noise, truth)), 4)
     assert len(found) < 300
     assert np.isfinite(found.at).all()
 
@@ -143,34 +146,34 @@ def test_cells_are_those_of_the_survey_where_the_scale_is_known() -> None:
     galaxy = disk()
     for scale in (0.2, 0.396, 0.6):
         wcs = sky.north_up(10.0, 0.0, SIDE / 2, SIDE / 2, scale)
-        contrast = Contrast(replace(galaxy, truth=replace(galaxy.truth, wcs=wcs)))
-        assert contrast.size == pytest.approx(PIXEL / scale)
-        assert contrast.psf == pytest.approx(PSF * scale / PIXEL)
-    assert Contrast(galaxy).psf == pytest.approx(1.27 / PIXEL)  # by the PSF
+        cells = Cells(replace(galaxy, truth=replace(galaxy.truth, wcs=wcs)))
+        assert cells.size == pytest.approx(PIXEL / scale)
+        assert cells.psf == pytest.approx(PSF * scale / PIXEL)
+    assert Cells(galaxy).psf == pytest.approx(1.27 / PIXEL)  # by the PSF
 
 
 def test_pixels_and_cells_undo_each_other_and_the_picture_lies_in_the_middle() -> None:
-    contrast = Contrast(disk())
+    cells = Cells(disk())
     at = np.array([[10.0, 20.0], [119.5, 119.5], [200.0, 30.5]])
-    np.testing.assert_allclose(contrast.pixels(contrast.cells(at)), at)
-    np.testing.assert_allclose(contrast.cells(at)[1], (CELLS - 1) / 2)
-    shifted = contrast.pixels(contrast.cells(at), (0.5, -0.25))
-    np.testing.assert_allclose(shifted - at, np.array([[0.5, -0.25]] * 3) * contrast.size)
-    brightest = np.unravel_index(contrast.light[:, :, 1].argmax(), (CELLS, CELLS))
+    np.testing.assert_allclose(cells.pixels(cells.of(at)), at)
+    np.testing.assert_allclose(cells.of(at)[1], (CELLS - 1) / 2)
+    shifted = cells.pixels(cells.of(at), (0.5, -0.25))
+    np.testing.assert_allclose(shifted - at, np.array([[0.5, -0.25]] * 3) * cells.size)
+    brightest = np.unravel_index(cells.light[:, :, 1].argmax(), (CELLS, CELLS))
     assert np.abs(np.array(brightest) - (CELLS - 1) / 2).max() <= 1
 
 
 def test_repetitions_find_bright_clumps_always_and_others_now_and_then() -> None:
     clumps = [blue(142.3, 110.7, 0.03), blue(96.0, 130.0, 0.0075)]
     contrast = Contrast(inject(disk(), clumps, COADD))
-    found = contrast.often(24)
+    found = repeated(contrast, 24)
     near = [np.hypot(*(found.at - (one.x, one.y)).T).argmin() for one in clumps]
     assert found.often[near[0]] == 1.0
     assert 0 < found.often[near[1]] < 1.0
     assert found.peak[near[0]] > found.peak[near[1]]
     apart = np.hypot(*(found.at[near] - [(one.x, one.y) for one in clumps]).T)
     assert apart.max() < 0.2 * PSF
-    again = contrast.often(24)
+    again = repeated(contrast, 24)
     np.testing.assert_array_equal(found.at, again.at)
 
 
@@ -189,7 +192,7 @@ def test_bluer_objects_are_the_catalogued_clumps_of_stripe_82() -> None:
     once, often = [], []
     for galaxy in real:
         contrast = Contrast(galaxy)
-        for found, kept in ((contrast.objects(), once), (contrast.often(), often)):
+        for found, kept in ((contrast.objects(), once), (repeated(contrast), often)):
             one = found.keep((contrast.bluer(found.at) > 0) & (found.often >= 0.5))
             boxes = square_boxes(one.at, galaxy.truth.psf_fwhm or 0.0)
             kept.append(detections(boxes, one.peak))

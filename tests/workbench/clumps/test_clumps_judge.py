@@ -13,6 +13,7 @@ import pytest
 import torch
 from clump_cases import real_data
 from workbench.cli import main
+from workbench.clumps import candidates as found_by
 from workbench.clumps import judge as judging
 from workbench.clumps.deep import deep
 from workbench.clumps.detecting import run_detector
@@ -23,6 +24,7 @@ from workbench.clumps.inject import Clump, inject
 from workbench.clumps.matching import Detections, detections
 from workbench.clumps.postprocess import HostRule
 from workbench.clumps.request import Request
+from workbench.clumps.simulate import simulate
 from workbench.clumps.sources import galaxies
 from workbench.clumps.stretch import COADD
 from workbench.clumps.weights import card_judge, card_threshold, read_card, shipped, simulated
@@ -31,9 +33,11 @@ from workbench.errors import WorkbenchError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from workbench.clumps.contrast import Objects
+
 PSF, SIDE = 6.0, 240
 PLACES = ((142.3, 110.7), (96.0, 130.0), (120.0, 150.0))
-SEEN = judging.NAMES.index
+SEEN = found_by.NAMES.index
 
 
 @pytest.fixture(scope="module")
@@ -51,23 +55,23 @@ def looked(scores: list[float], places: list[tuple[float, float]]) -> Detections
     return replace(found, brighter=np.full((len(found), 3), 0.4))
 
 
-def column(found: judging.Candidates, name: str) -> np.ndarray:
+def column(found: found_by.Candidates, name: str) -> np.ndarray:
     return found.known[:, SEEN(name)]
 
 
 def test_candidates_are_what_the_network_finds_and_what_it_misses(galaxy: Galaxy) -> None:
     places = [(142.8, 110.7), (12.0, 15.0), (70.0, 170.0)]
-    found = judging.candidates(looked([0.9, 0.5, 0.02], places), galaxy)
+    found = found_by.candidates(looked([0.9, 0.5, 0.02], places), galaxy)
     centres = (found.found.boxes[:, :2] + found.found.boxes[:, 2:]) / 2
-    assert found.known.shape == (len(centres), len(judging.NAMES))
+    assert found.known.shape == (len(centres), len(found_by.NAMES))
     assert np.isfinite(found.known).all()
     np.testing.assert_allclose(centres[:2], places[:2])  # the third is below the least score
     apart = np.hypot(*(centres[2:, None] - np.array(PLACES)[None]).transpose(2, 0, 1)) / PSF
-    assert apart[:, 0].min() > judging.OWN  # found by both, listed once
+    assert apart[:, 0].min() > found_by.OWN  # found by both, listed once
     assert apart[:, 1:].min(axis=0).max() < 0.2
     assert column(found, "found_by_procedure").tolist() == [1.0, 0.0, *[1.0] * (len(centres) - 2)]
     np.testing.assert_allclose(column(found, "score")[0], np.log(9))
-    assert set(np.round(found.found.scores[2:], 3)) == {judging.MISSED_SCORE}
+    assert set(np.round(found.found.scores[2:], 3)) == {found_by.MISSED_SCORE}
     assert (column(found, "bluer")[[0, *range(2, len(centres))]] > 0).any()
     assert column(found, "apart")[0] < 0.2
     assert column(found, "apart")[1] == 1.0
@@ -84,16 +88,16 @@ def test_pictures_without_detections_or_objects_have_candidates_all_the_same(
     galaxy: Galaxy,
 ) -> None:
     nothing = looked([], [])
-    alone = judging.candidates(nothing, galaxy)
+    alone = found_by.candidates(nothing, galaxy)
     assert len(alone.found) >= 3
     dark = Galaxy(np.zeros((64, 64, 3), np.float32), annotation("dark", (64, 64), psf_fwhm=PSF))
-    assert judging.candidates(nothing, dark).known.shape == (0, len(judging.NAMES))
-    one = judging.candidates(looked([0.5], [(30.0, 30.0)]), dark)
-    assert one.known.shape == (1, len(judging.NAMES))
+    assert found_by.candidates(nothing, dark).known.shape == (0, len(found_by.NAMES))
+    one = found_by.candidates(looked([0.5], [(30.0, 30.0)]), dark)
+    assert one.known.shape == (1, len(found_by.NAMES))
     assert np.isfinite(one.known).all()
     unknown = Galaxy(dark.image, annotation("dark", (64, 64)))
     with pytest.raises(WorkbenchError, match="dark: contrast needs the PSF FWHM"):
-        judging.candidates(nothing, unknown)
+        found_by.candidates(nothing, unknown)
 
 
 def test_properties_do_not_depend_on_how_the_picture_is_turned(galaxy: Galaxy) -> None:
@@ -101,14 +105,14 @@ def test_properties_do_not_depend_on_how_the_picture_is_turned(galaxy: Galaxy) -
     half = [(SIDE - 1 - x, SIDE - 1 - y) for x, y in places]
     image = np.ascontiguousarray(galaxy.image[::-1, ::-1])
     turned = Galaxy(image, replace(galaxy.truth, boxes=galaxy.truth.boxes))
-    seen = judging.evidence(galaxy)
-    again = replace(judging.evidence(turned), objects=replace_at(seen.objects))
-    first = judging.candidates(looked([0.9, 0.5], places), galaxy, seen).known
-    other = judging.candidates(looked([0.9, 0.5], half), turned, again).known
+    seen = found_by.evidence(galaxy)
+    again = replace(found_by.evidence(turned), objects=replace_at(seen.objects))
+    first = found_by.candidates(looked([0.9, 0.5], places), galaxy, seen).known
+    other = found_by.candidates(looked([0.9, 0.5], half), turned, again).known
     np.testing.assert_allclose(first, other, atol=0.02)
 
 
-def replace_at(objects: judging.Objects) -> judging.Objects:
+def replace_at(objects: Objects) -> Objects:
     return replace(objects, at=SIDE - 1 - objects.at)
 
 
@@ -120,8 +124,8 @@ def test_a_judge_learns_which_candidates_are_clumps_and_says_so_in_json(galaxy: 
         scores = [*rng.uniform(0.3, 0.9, 3), *rng.uniform(0.3, 0.9, 4)]
         found.append(looked(scores, [*PLACES, *wrong]))
         pictures.append(galaxy)
-    seen = judging.evidence(galaxy)
-    weighed = [judging.candidates(one, galaxy, seen) for one in found]
+    seen = found_by.evidence(galaxy)
+    weighed = [found_by.candidates(one, galaxy, seen) for one in found]
     judge = judging.fit(weighed[:8], pictures[:8])
     assert judge.galaxies == 8
     truths = [galaxy.truth] * 4
@@ -139,7 +143,7 @@ def test_a_judge_learns_which_candidates_are_clumps_and_says_so_in_json(galaxy: 
 def test_what_is_no_clump_stays_as_it_was(galaxy: Galaxy) -> None:
     found = looked([0.9, 0.7, 0.6], [*PLACES[:2], (100.0, 100.0)])
     found = replace(found, labels=np.array([Label.CLUMP, Label.CLUMP, Label.ODD]))
-    weighed = judging.candidates(found, galaxy)
+    weighed = found_by.candidates(found, galaxy)
     assert (weighed.found.labels == Label.CLUMP).all()
     flat = judging.Judge((0.0,) * 21, (1.0,) * 21, (0.0,) * 21, 0.0, 1)
     made = judging.judged(flat, weighed)
@@ -150,7 +154,7 @@ def test_what_is_no_clump_stays_as_it_was(galaxy: Galaxy) -> None:
 
 
 def test_a_judge_needs_both_kinds_and_a_card_that_holds_one(galaxy: Galaxy) -> None:
-    weighed = judging.candidates(looked([], []), galaxy)
+    weighed = found_by.candidates(looked([], []), galaxy)
     empty = replace(galaxy, truth=annotation("disk", (SIDE, SIDE), psf_fwhm=PSF))
     with pytest.raises(WorkbenchError, match="0 of them clumps: expected some that are clumps"):
         judging.fit([weighed], [empty])
@@ -195,6 +199,17 @@ def test_detect_weighs_by_the_judge_of_the_card_unless_told_not_to(
     assert sum(map(len, weighed))
 
 
+def test_processes_judge_alike_while_the_next_pictures_are_looked_at() -> None:
+    torch.set_num_threads(1)
+    shown = [simulate(91_000_000, index % 3) for index in range(50)]
+    judge = card_judge(shipped())
+    alone = list(run_detector(shipped(), shown[:3], judge=judge))
+    made = list(run_detector(shipped(), shown, judge=judge, workers=2))
+    assert [galaxy.truth.name for galaxy, _ in made] == [galaxy.truth.name for galaxy in shown]
+    for index, (_, found) in enumerate(made):
+        np.testing.assert_allclose(found.scores, alone[index % 3][1].scores, atol=1e-4)
+
+
 def test_a_card_with_a_broken_judge_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,10 +235,10 @@ def test_a_judge_of_four_folds_is_right_more_often_on_the_fifth() -> None:
         list(galaxies(Request(source="s82", fold=1, held_out=held))) for held in (False, True)
     )
     found = [[one for _, one in run_detector(weights, part)] for part in (learnt, scored)]
-    judge = judging.fit([judging.candidates(*one) for one in zip(found[0], learnt, strict=True)],
+    judge = judging.fit([found_by.candidates(*one) for one in zip(found[0], learnt, strict=True)],
                         learnt)  # fmt: skip
     truths = [one.truth for one in scored]
     plain = rates(match_all(found[1], truths), card_threshold(weights)).f1
-    made = [judging.judged(judge, judging.candidates(*one))
+    made = [judging.judged(judge, found_by.candidates(*one))
             for one in zip(found[1], scored, strict=True)]  # fmt: skip
     assert rates(match_all(made, truths), 0.4).f1 > plain

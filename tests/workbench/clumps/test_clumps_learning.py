@@ -14,9 +14,9 @@ import torch
 from clump_cases import disk_galaxy
 from safetensors.torch import load_file
 from workbench.clumps import backbones, learning
-from workbench.clumps.crossval import on_hosts
 from workbench.clumps.detector_config import DetectorConfig
 from workbench.clumps.evaluate import Aim
+from workbench.clumps.fold_scores import on_hosts
 from workbench.clumps.galaxy import Galaxy, Label
 from workbench.clumps.learning_figure import APART, learning_figure
 from workbench.clumps.matching import detections

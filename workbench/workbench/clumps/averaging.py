@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.clumps.matching import BRIGHTER, Detections, iou
+from workbench.clumps.matching import BRIGHTER, Detections, iou, joined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from workbench.clumps.galaxy import Galaxy
 
@@ -40,13 +38,10 @@ def average(seen: Sequence[Detections], reach: float, overlap: float) -> Detecti
     The score is the mean over `seen`, 0 where it was not found; box and brightness are means
     weighted by score. Of those that overlap by more than `overlap`, the surest is kept.
     """
-    boxes = np.concatenate([one.boxes for one in seen])
-    scores = np.concatenate([one.scores for one in seen])
-    labels = np.concatenate([one.labels for one in seen])
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    bright = _brighter(seen)
+    every = joined(seen)
+    boxes, scores, labels, centres = every.boxes, every.scores, every.labels, every.centres
     free = np.ones(len(boxes), np.bool_)
-    joined: list[tuple[float, int, list[float], list[float]]] = []
+    rows: list[tuple[float, int, list[float], list[float]]] = []
     for row in np.argsort(-scores, kind="stable"):
         if not free[row]:
             continue
@@ -54,15 +49,15 @@ def average(seen: Sequence[Detections], reach: float, overlap: float) -> Detecti
         group = free & (labels == labels[row]) & near
         free &= ~group
         box, its = (np.average(part[group], axis=0, weights=scores[group])
-                    for part in (boxes, bright))  # fmt: skip
+                    for part in (boxes, every.known_brighter))  # fmt: skip
         score = min(1.0, scores[group].sum() / len(seen))
-        joined.append((score, int(labels[row]), box.tolist(), its.tolist()))
-    joined.sort(key=lambda one: -one[0])
+        rows.append((score, int(labels[row]), box.tolist(), its.tolist()))
+    rows.sort(key=lambda one: -one[0])
     found = Detections(
-        np.array([box for _, _, box, _ in joined]).reshape(-1, 4),
-        np.array([score for score, _, _, _ in joined]),
-        np.array([label for _, label, _, _ in joined], dtype=np.int64),
-        np.array([its for _, _, _, its in joined]).reshape(-1, len(BRIGHTER)),
+        np.array([box for _, _, box, _ in rows]).reshape(-1, 4),
+        np.array([score for score, _, _, _ in rows]),
+        np.array([label for _, label, _, _ in rows], dtype=np.int64),
+        np.array([its for _, _, _, its in rows]).reshape(-1, len(BRIGHTER)),
     )
     keep: list[int] = []
     shared = iou(found.boxes, found.boxes) > overlap
@@ -70,10 +65,3 @@ def average(seen: Sequence[Detections], reach: float, overlap: float) -> Detecti
         if not shared[row, keep].any():
             keep.append(row)
     return found.keep(keep)
-
-
-def _brighter(seen: Sequence[Detections]) -> NDArray[np.float64]:
-    """Return (N, 3) of all that is `seen`; 1, which changes no score, where a method is silent."""
-    return np.concatenate([
-        np.ones((len(one), len(BRIGHTER))) if one.brighter is None else one.brighter for one in seen
-    ])  # fmt: skip

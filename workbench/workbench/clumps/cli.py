@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from workbench.audit import cli as audit
 from workbench.clumps import cli_study
 from workbench.clumps.cli_options import (
-    card_judge,
     host_rule,
+    judge_of,
     look_arguments,
     plan,
     positive,
@@ -125,6 +125,7 @@ def _add_detect(commands: Any) -> None:
         "is")  # fmt: skip
     look_arguments(parser)
     add("--merge", action="store_true", help="join detections within one PSF FWHM")
+    add("--workers", type=positive, help="processes for the judge; default one a core")
     add("--out", default="detections.parquet", help="default: %(default)s")
     parser.set_defaults(run=_run_detect)
 
@@ -132,6 +133,7 @@ def _add_detect(commands: Any) -> None:
 def _run_detect(args: argparse.Namespace) -> int:
     from workbench.clumps import detecting, folder  # noqa: PLC0415
     from workbench.clumps.pictures import Report, Stretch  # noqa: PLC0415
+    from workbench.clumps.pool import processes  # noqa: PLC0415
     from workbench.clumps.weights import bands, card_threshold, shipped  # noqa: PLC0415
 
     weights = args.weights or [shipped()]
@@ -140,7 +142,7 @@ def _run_detect(args: argparse.Namespace) -> int:
     if not 0 <= args.min_flux_ratio < 1:
         raise WorkbenchError(f"--min-flux-ratio {args.min_flux_ratio}; expected 0 to 1")
     report, began = Report(), time.monotonic()
-    threshold, judge = args.threshold, card_judge(args, weights)
+    threshold, judge = args.threshold, judge_of(args, weights)
     if threshold is None:
         threshold = fmean(
             card_threshold(one, args.min_flux_ratio, judged=judge is not None) for one in weights
@@ -150,6 +152,7 @@ def _run_detect(args: argparse.Namespace) -> int:
                              stretch=Stretch(channels=bands(weights[0]))),
         psf_fwhm=args.psf_px, host=host_rule(args), merged=args.merge, report=report,
         orientations=args.orientations, min_flux_ratio=args.min_flux_ratio, judge=judge,
+        workers=processes(args.workers),
     )  # fmt: skip
     frame = detecting.to_frame((galaxy.truth, one) for galaxy, one in found)
     frame = frame[frame["score"] >= threshold]
@@ -223,6 +226,7 @@ def _bands(args: argparse.Namespace) -> int | None:
 def _methods(args: argparse.Namespace, test: list[Any], reporting: Any) -> list[Any]:
     from workbench.clumps.detecting import read_detections  # noqa: PLC0415
     from workbench.clumps.evaluate import Aim  # noqa: PLC0415
+    from workbench.clumps.pool import processes  # noqa: PLC0415
     from workbench.clumps.sources import galaxies  # noqa: PLC0415
     from workbench.clumps.weights import refuse_known  # noqa: PLC0415
 
@@ -233,7 +237,7 @@ def _methods(args: argparse.Namespace, test: list[Any], reporting: Any) -> list[
         made.append(reporting.of_detector(
             args.weights, test, args.threshold, valid=valid, aim=Aim(args.aim),
             orientations=args.orientations, host=host_rule(args),
-            judge=card_judge(args, [args.weights]),
+            judge=judge_of(args, [args.weights]), workers=processes(args.workers),
         ))  # fmt: skip
     if args.detections:
         threshold = made[0].threshold if made else args.threshold

@@ -84,11 +84,11 @@ def look_arguments(parser: argparse.ArgumentParser) -> None:
         "card has a judge that weighs them again: less sure, several times faster")  # fmt: skip
 
 
-def card_judge(args: argparse.Namespace, weights: Sequence[Path | str]) -> Judge | None:
+def judge_of(args: argparse.Namespace, weights: Sequence[Path | str]) -> Judge | None:
     """Return the judge on the card of the detector, None where there are several."""
-    from workbench.clumps.weights import card_judge as read  # noqa: PLC0415
+    from workbench.clumps.weights import card_judge  # noqa: PLC0415
 
-    return None if args.no_judge or len(weights) != 1 else read(weights[0])
+    return None if args.no_judge or len(weights) != 1 else card_judge(weights[0])
 
 
 def host_rule(args: argparse.Namespace) -> HostRule | None:

@@ -17,16 +17,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from workbench.clumps import evaluate
-from workbench.clumps.brightness import flux_ratios
+from workbench.clumps.candidates import evidence
 from workbench.clumps.detecting import run_detector
 from workbench.clumps.files import write_atomically
-from workbench.clumps.judge import Candidates, Evidence, candidates, evidence, fit, judged
-from workbench.clumps.matching import Criterion, Detections
-from workbench.clumps.postprocess import on_galaxy
+from workbench.clumps.fold_scores import (
+    by_fold_thresholds,
+    judged_by_folds,
+    levelled,
+    on_hosts,
+    truths_of,
+    weigh,
+)
+from workbench.clumps.judge import fit
 from workbench.clumps.report import Method, report
 from workbench.clumps.request import FOLDS, Request
 from workbench.clumps.run import DETECTOR, Plan, train, validated
@@ -44,17 +49,14 @@ from workbench.errors import WorkbenchError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
-
     from workbench.clumps.galaxy import Annotation, Galaxy
+    from workbench.clumps.matching import Detections
     from workbench.clumps.training import TrainOptions
 
 
 ON_HOST = ", on the host"  # only what is in the galaxy, as the classical methods are confined
 JUDGED = ", judged"  # scores weighed again by a judge fitted on the other folds
 BY_LIGHT = ", cut by light"  # and for a flux cut, bright enough as measured on the picture
-LIGHT = (0.0, 0.25, 0.5, 0.75, 1.0)  # least measured light, in units of the cut, that are tried
-LEVEL = 0.5  # score that each fold's threshold is moved to
 # Simulated galaxies like those of Stripe 82: curves while training, the zero-shot threshold.
 WATCHED = Request(source="deep", number=16, seed=77_000_000)
 CHOOSING = Request(source="deep", number=160, seed=78_000_000)
@@ -245,10 +247,10 @@ def cross_validate(study: Study) -> dict[str, Any]:
                for name, found in named]  # fmt: skip
     named += [*on_host, *weighed]
     named += [(f"{name}{BY_LIGHT}", found) for name, found in (*on_host, *weighed)]
-    methods = [_method(name, found, tests) for name, found in named]
+    methods = [levelled(name, found, tests) for name, found in named]
     made = list(galaxies(study.made(study.choosing)))
     chosen = evaluate.choose_threshold(
-        evaluate.match_all(study.found(study.start_from, made), _truths(made))
+        evaluate.match_all(study.found(study.start_from, made), truths_of(made))
     )
     for name, found in (("zero-shot", plain), (f"zero-shot{ON_HOST}", on_hosts(plain, tests))):
         methods.append(Method(name, [one for part in found for one in part], chosen))
@@ -297,129 +299,3 @@ def _chosen_on(found: Sequence[Detections], truths: Sequence[Annotation]) -> dic
             **evaluate.summary(matches, threshold),
         },
     }  # fmt: skip
-
-
-def weigh(
-    found: list[list[Detections]], tests: list[list[Galaxy]], seen: list[list[Evidence]]
-) -> list[list[Candidates]]:
-    """Return the candidates in each picture, by fold."""
-    return [
-        [candidates(*one) for one in zip(part, test, its, strict=True)]
-        for part, test, its in zip(found, tests, seen, strict=True)
-    ]
-
-
-def judged_by_folds(
-    weighed: list[list[Candidates]], tests: list[list[Galaxy]]
-) -> list[list[Detections]]:
-    """Return what judges fitted on the other folds make of the candidates of each."""
-    made = []
-    for mine, part in enumerate(weighed):
-        others = [fold for fold in range(len(tests)) if fold != mine]
-        judge = fit([one for fold in others for one in weighed[fold]],
-                    [galaxy for fold in others for galaxy in tests[fold]])  # fmt: skip
-        made.append([judged(judge, one) for one in part])
-    return made
-
-
-def by_fold_thresholds(
-    found: list[list[Detections]], tests: list[list[Galaxy]], *, cut_light: bool = False
-) -> list[dict[str, Any]]:
-    """Return the rates with each fold's threshold chosen, for each flux cut, on the others.
-
-    With `cut_light` also the least measured light is chosen there, in units of the flux cut, and
-    what is fainter left out: the score alone does not know a bright clump from a faint one.
-    """
-    light = _light(found, tests) if cut_light else []
-    rows = []
-    for cut in evaluate.FLUX_CUTS:
-        parts = LIGHT if cut_light and cut else (0.0,)
-        kept = {part: _brighter(found, light, part * cut) if part else found for part in parts}
-        chosen = _chosen(kept, tests, cut)
-        for criterion in Criterion:
-            counted = np.concatenate([
-                evaluate.counts(
-                    evaluate.match_all(kept[part][fold], _truths(test), criterion, cut), threshold
-                )
-                for fold, (test, (part, threshold)) in enumerate(zip(tests, chosen, strict=True))
-            ])  # fmt: skip
-            scored = evaluate.Rates(*map(int, counted.sum(axis=0)))
-            rows.append({
-                "criterion": str(criterion), "min_flux_ratio": cut,
-                "thresholds": [threshold for _, threshold in chosen],
-                "least_light": [part for part, _ in chosen],
-                "hits": scored.hits, "found": scored.found, "true": scored.true,
-                "completeness": scored.completeness, "purity": scored.purity, "f1": scored.f1,
-                "interval_95": evaluate.intervals(counted),
-            })  # fmt: skip
-    return sorted(rows, key=lambda row: row["criterion"] != str(Criterion.DISTANCE))
-
-
-def _light(
-    found: list[list[Detections]], tests: list[list[Galaxy]]
-) -> list[list[NDArray[np.float64]]]:
-    return [
-        [flux_ratios(galaxy, one.boxes) for one, galaxy in zip(part, test, strict=True)]
-        for part, test in zip(found, tests, strict=True)
-    ]
-
-
-def _brighter(
-    found: list[list[Detections]], light: list[list[NDArray[np.float64]]], least: float
-) -> list[list[Detections]]:
-    """Return what has at least so much of its galaxy's light."""
-    return [
-        [
-            one.keep(have >= least) for one, have in zip(part, mine, strict=True)
-        ]
-        for part, mine in zip(found, light, strict=True)
-    ]  # fmt: skip
-
-
-def _chosen(
-    kept: dict[float, list[list[Detections]]], tests: list[list[Galaxy]], cut: float
-) -> list[tuple[float, float]]:
-    """Return for each fold the least light and the threshold of the best F1 on the others."""
-    matches = {
-        part: [
-            evaluate.match_all(one, _truths(test), Criterion.DISTANCE, cut)
-            for one, test in zip(found, tests, strict=True)
-        ]
-        for part, found in kept.items()
-    }
-    best = []
-    for mine in range(len(tests)):
-        points = []
-        for part, each in matches.items():
-            others = [one for fold, those in enumerate(each) if fold != mine for one in those]
-            threshold = evaluate.choose_threshold(others)
-            points.append((evaluate.rates(others, threshold).f1, part, threshold))
-        best.append(max(points)[1:])
-    return best
-
-
-def _method(name: str, found: list[list[Detections]], tests: list[list[Galaxy]]) -> Method:
-    """Return the detections of all folds, scores moved so that their thresholds are one."""
-    levelled = [
-        _levelled(one, threshold)
-        for part, (_, threshold) in zip(found, _chosen({0.0: found}, tests, 0.0), strict=True)
-        for one in part
-    ]
-    return Method(name, levelled, LEVEL)
-
-
-def _levelled(one: Detections, threshold: float) -> Detections:
-    at, to = (0.0, min(max(threshold, 1e-6), 1 - 1e-6), 1.0), (0.0, LEVEL, 1.0)
-    return replace(one, scores=np.interp(one.scores, at, to))
-
-
-def _truths(test: list[Galaxy]) -> list[Annotation]:
-    return [galaxy.truth for galaxy in test]
-
-
-def on_hosts(found: list[list[Detections]], tests: list[list[Galaxy]]) -> list[list[Detections]]:
-    """Return what lies on the galaxies; where none stands out at the centre, everything."""
-    return [
-        [on_galaxy(one, galaxy) for one, galaxy in zip(part, test, strict=True)]
-        for part, test in zip(found, tests, strict=True)
-    ]

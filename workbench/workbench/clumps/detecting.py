@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ import numpy as np
 from workbench.clumps.averaging import average_each
 from workbench.clumps.extras import need
 from workbench.clumps.galaxy import Galaxy
+from workbench.clumps.judge import judge_one
 from workbench.clumps.matching import Detections
+from workbench.clumps.pool import in_order
 from workbench.clumps.postprocess import merge, on_galaxy
 from workbench.clumps.tables import load_frame
 from workbench.errors import WorkbenchError
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     import pandas as pd
+    from torchvision.models.detection import FasterRCNN
 
+    from workbench.clumps.detector_config import DetectorConfig
     from workbench.clumps.galaxy import Annotation
     from workbench.clumps.judge import Judge
     from workbench.clumps.pictures import Report
@@ -42,6 +47,7 @@ def run_detector(
     orientations: int = 1,
     min_flux_ratio: float = 0.0,
     judge: Judge | None = None,
+    workers: int = 1,
     device: str | None = None,
     report: Report | None = None,
 ) -> Iterator[tuple[Galaxy, Detections]]:
@@ -61,6 +67,8 @@ def run_detector(
         Give scores for clumps of at least this flux ratio, `Detections.scores_at`.
     judge
         Weighs the scores again, with what the published procedure finds, `judge.judged`.
+    workers
+        Processes that it works in beside the detector, where there are many pictures.
     device
         torch's; by default a GPU where there is one.
     report
@@ -73,9 +81,7 @@ def run_detector(
         a picture's PSF is unknown; several take other pictures than each other.
     """
     torch = need("torch")
-    from workbench.clumps.judge import candidates, judged  # noqa: PLC0415 - for pictures
-    from workbench.clumps.turned import detect_turned  # noqa: PLC0415 - torch takes seconds
-    from workbench.clumps.weights import load_detectors  # noqa: PLC0415
+    from workbench.clumps.weights import load_detectors  # noqa: PLC0415 - torch takes seconds
 
     detectors = load_detectors([weights] if isinstance(weights, Path | str) else weights)
     for path, _, config in detectors:
@@ -86,15 +92,38 @@ def run_detector(
             )
     for _, model, _ in detectors:
         model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    known, overlap = _with_psf(galaxies, psf_fwhm, report), detectors[0][2].nms
-    while batch := list(itertools.islice(known, BATCH)):
+    looked = _looked(detectors, _with_psf(galaxies, psf_fwhm, report), orientations)
+    for galaxy, one in looked if judge is None else _judged(judge, looked, workers):
+        found = one if host is None else on_galaxy(one, galaxy, host)
+        if min_flux_ratio > 0:
+            found = replace(found, scores=found.scores_at(min_flux_ratio), brighter=None)
+        yield galaxy, merge(found, galaxy.truth.psf_fwhm or 0.0) if merged else found
+
+
+def _looked(
+    detectors: Sequence[tuple[Path | str, FasterRCNN, DetectorConfig]],
+    galaxies: Iterator[Galaxy],
+    orientations: int,
+) -> Iterator[tuple[Galaxy, Detections]]:
+    """Yield each picture with what the detectors together find in it."""
+    from workbench.clumps.turned import detect_turned  # noqa: PLC0415 - torch takes seconds
+
+    overlap = detectors[0][2].nms
+    while batch := list(itertools.islice(galaxies, BATCH)):
         seen = [detect_turned(model, config, batch, orientations) for _, model, config in detectors]
-        for galaxy, one in zip(batch, average_each(seen, batch, overlap), strict=True):
-            every = one if judge is None else judged(judge, candidates(one, galaxy))
-            found = every if host is None else on_galaxy(every, galaxy, host)
-            if min_flux_ratio > 0:
-                found = replace(found, scores=found.scores_at(min_flux_ratio), brighter=None)
-            yield galaxy, merge(found, galaxy.truth.psf_fwhm or 0.0) if merged else found
+        yield from zip(batch, average_each(seen, batch, overlap), strict=True)
+
+
+def _judged(
+    judge: Judge, looked: Iterator[tuple[Galaxy, Detections]], workers: int
+) -> Iterator[tuple[Galaxy, Detections]]:
+    """Yield each picture with what the judge makes of what was found, while the next are looked at.
+
+    Processes are started for three batches and more.
+    """
+    mine, theirs = itertools.tee(looked)
+    made = in_order(partial(judge_one, judge), theirs, workers, name="judge", least=3 * BATCH)
+    return zip((galaxy for galaxy, _ in mine), made, strict=True)
 
 
 def _with_psf(
@@ -121,10 +150,9 @@ def to_frame(found: Iterable[tuple[Annotation, Detections]]) -> pd.DataFrame:
     pandas = need("pandas")
     parts = []
     for truth, one in found:
-        centres = (one.boxes[:, :2] + one.boxes[:, 2:]) / 2
         sky = np.full((len(one), 2), np.nan)
         if truth.wcs is not None and len(one):
-            sky = np.stack(truth.wcs.wcs_pix2world(*centres.T, 0), axis=-1)
+            sky = np.stack(truth.wcs.wcs_pix2world(*one.centres.T, 0), axis=-1)
         parts.append(pandas.DataFrame({
             "file": np.full(len(one), truth.name, dtype=object),
             **{name: one.boxes[:, k] for k, name in enumerate(("x1", "y1", "x2", "y2"))},

@@ -77,8 +77,8 @@ class Annotation:
         x, y = self.centres.T
         return np.stack(self.wcs.wcs_pix2world(x, y, 0), axis=-1)
 
-    def keep(self, which: NDArray[np.bool_]) -> Annotation:
-        """Return the annotation with only the boxes where `which` (N,) is true."""
+    def keep(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Annotation:
+        """Return the annotation with only the boxes that a mask (N,) or indices choose."""
         return replace(
             self,
             boxes=self.boxes[which],

@@ -16,6 +16,8 @@ from workbench.clumps.galaxy import Annotation, Label
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 MIN_IOU = 0.5
@@ -57,6 +59,16 @@ class Detections:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    @property
+    def centres(self) -> NDArray[np.float64]:
+        """(N, 2) x, y of the boxes' centres in pixels."""
+        return (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
+
+    @property
+    def known_brighter(self) -> NDArray[np.float64]:
+        """(N, 3) `brighter`, or 1, which changes no score, where the method does not say."""
+        return np.ones((len(self), len(BRIGHTER))) if self.brighter is None else self.brighter
+
     def keep(self, which: NDArray[np.bool_] | NDArray[np.int64] | list[int]) -> Detections:
         """Return those that a mask or indices choose, in their order."""
         bright = None if self.brighter is None else self.brighter[which]
@@ -80,6 +92,16 @@ class Detections:
         whole = bright + 1 - self.scores
         sure: NDArray[np.float64] = bright / np.where(whole > 0, whole, 1.0)
         return sure
+
+
+def joined(parts: Sequence[Detections]) -> Detections:
+    """Return the detections of all `parts`, one after the other."""
+    return Detections(
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.known_brighter for part in parts]),
+    )
 
 
 def detections(boxes: ArrayLike, scores: ArrayLike, labels: ArrayLike | None = None) -> Detections:
@@ -153,7 +175,7 @@ def match(
     sure = found.scores_at(min_flux_ratio)
     which = found_clumps[np.argsort(-sure[found_clumps], kind="stable")]
     boxes, scores = found.boxes[which], sure[which]
-    merit = _merit(boxes, truth.boxes[clumps], truth, criterion)
+    merit = _merit(found.keep(which), truth.keep(clumps), criterion)
     taken = np.full(len(clumps), -1)
     fate = np.zeros(len(boxes), np.int64)  # 0 false, 1 hit, 2 ignored
     for row in range(len(boxes)):
@@ -168,21 +190,14 @@ def match(
     return Match(scores[counts], fate[counts] == 1, found_at, clumps[bright], which[counts])
 
 
-def _merit(
-    boxes: NDArray[np.float64],
-    truths: NDArray[np.float64],
-    truth: Annotation,
-    criterion: Criterion,
-) -> NDArray[np.float64]:
+def _merit(found: Detections, truth: Annotation, criterion: Criterion) -> NDArray[np.float64]:
     """(N, M) higher is better, minus infinity where a match is not allowed."""
     if criterion is Criterion.OVERLAP:
-        overlap = iou(boxes, truths)
+        overlap = iou(found.boxes, truth.boxes)
         return np.where(overlap >= MIN_IOU, overlap, -np.inf)
     if truth.psf_fwhm is None:
         raise WorkbenchError(f"{truth.name}: matching within one PSF FWHM needs the PSF")
-    at = (boxes[:, :2] + boxes[:, 2:]) / 2
-    to = (truths[:, :2] + truths[:, 2:]) / 2
-    apart = np.hypot(*(at[:, None] - to[None]).transpose(2, 0, 1))
+    apart = np.hypot(*(found.centres[:, None] - truth.centres[None]).transpose(2, 0, 1))
     return np.where(apart <= truth.psf_fwhm, -apart, -np.inf)
 
 

@@ -38,9 +38,8 @@ def on_galaxy(found: Detections, galaxy: Galaxy, rule: HostRule = HostRule.OUTLI
 
 def on_host(found: Detections, mask: NDArray[np.bool_]) -> Detections:
     """Return the detections whose centre is on `mask` (H, W)."""
-    centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
-    x = centres[:, 0].round().astype(int).clip(0, mask.shape[1] - 1)
-    y = centres[:, 1].round().astype(int).clip(0, mask.shape[0] - 1)
+    x = found.centres[:, 0].round().astype(int).clip(0, mask.shape[1] - 1)
+    y = found.centres[:, 1].round().astype(int).clip(0, mask.shape[0] - 1)
     keep = mask[y, x]
     return found.keep(keep)
 
@@ -51,8 +50,7 @@ def merge(found: Detections, distance: float) -> Detections:
     The joined box is the mean weighted by score; its score is the surest one's.
     """
     found = found.keep(np.argsort(-found.scores, kind="stable"))
-    boxes, scores, labels = found.boxes, found.scores, found.labels
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    boxes, scores, labels, centres = found.boxes, found.scores, found.labels, found.centres
     free = np.ones(len(boxes), np.bool_)
     joined: list[NDArray[np.float64]] = []
     kept: list[int] = []

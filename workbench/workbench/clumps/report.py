@@ -136,6 +136,7 @@ def of_detector(
     orientations: int = 1,
     host: HostRule | None = None,
     judge: Judge | None = None,
+    workers: int = 1,
 ) -> Method:
     """Return what a detector finds in `test`, by default with the thresholds of its card.
 
@@ -149,6 +150,8 @@ def of_detector(
         In which each picture is seen; what counts as the galaxy, None for the whole picture.
     judge
         That of its card, whose thresholds then count; None for the network's own scores.
+    workers
+        Processes for the judge.
 
     Raises
     ------
@@ -157,7 +160,8 @@ def of_detector(
     """
     card = need("workbench.clumps.weights").read_card(weights)
     card = card if judge is None else card["judge"]
-    look = partial(run_detector, weights, orientations=orientations, host=host, judge=judge)
+    look = partial(run_detector, weights, orientations=orientations, host=host, judge=judge,
+                   workers=workers)  # fmt: skip
     found = [one for _, one in look(test)]
     if threshold is not None:
         return Method("detector", found, threshold)
